@@ -1,0 +1,26 @@
+//! Runs plans: check, journal, apply, verify; and goes on where a run was left.
+//!
+//! Owns the contract of a step ([`Action`]), what is known about actions ([`Registry`]), the journal on disk and its
+//! copies on the nodes, the locks, and every retry and limit above one command. It must not know which actions exist.
+
+mod action;
+mod engine;
+mod gather;
+pub mod journal;
+pub mod lock;
+mod mirror;
+mod recorder;
+mod registry;
+mod step;
+mod stop;
+
+pub use action::{Action, ApplyCx, Cx, State};
+pub use engine::{End, Engine, Options};
+pub use gather::{Examined, FindingCx, Probe, Stage, Subject, gather, gather_one};
+pub use mirror::{Mirrored, fetch_mirror, list_mirrors};
+pub use recorder::Recorder;
+pub use registry::Registry;
+pub use stop::Stop;
+
+/// The machines of a run by name.
+pub type Hosts = std::collections::BTreeMap<rollup_model::NodeName, std::sync::Arc<dyn rollup_remote::Host>>;

@@ -1,0 +1,109 @@
+//! One run at a time: a directory on each node that only one can create.
+//!
+//! No expiry: a lock that runs out by itself is a second writer waiting to happen. It is cleared by the end of its run,
+//! by `rollup resume` of the same run, or by `rollup unlock` with a reason.
+
+use anyhow::{Context, Result};
+use rollup_model::{NodeName, RunId, event::Operator};
+use rollup_remote::{Cmd, ReadOnly, RemoteError, Stdin};
+use serde::{Deserialize, Serialize};
+
+use crate::Hosts;
+
+/// Who holds the lock of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// The run it is held for.
+    pub run: RunId,
+    /// Who took it.
+    pub by: Operator,
+    /// When, by the operator's clock.
+    pub since: jiff::Timestamp,
+}
+
+/// What became of taking the locks.
+#[derive(Debug)]
+pub enum Taken {
+    /// All nodes are ours.
+    Ours,
+    /// Somebody else has this node; what had been taken was given back.
+    Held {
+        /// The node.
+        node: NodeName,
+        /// By whom.
+        holder: Holder,
+    },
+}
+
+/// Renaming a full directory onto a full one fails, so exactly one holder wins, and the holder's file is there from the
+/// first moment. `$1` run; the holder's JSON on stdin. Status 17: held by another, whose JSON is on stdout.
+const ACQUIRE: &str = r#"
+d=/var/lib/rollup; umask 022
+mkdir -p "$d"
+t=$(mktemp -d "$d/.lock.XXXXXX")
+cat > "$t/holder.json"; printf '%s' "$1" > "$t/run"; chmod 755 "$t"
+if mv -T "$t" "$d/lock" 2>/dev/null; then sync "$d"; exit 0; fi
+rm -rf "$t"
+[ "$(cat "$d/lock/run")" = "$1" ] && exit 0
+cat "$d/lock/holder.json"; exit 17
+"#;
+
+/// `$1` run. A lock of another run, or none, is left as it is.
+const RELEASE: &str = r#"
+d=/var/lib/rollup
+[ "$(cat "$d/lock/run" 2>/dev/null)" = "$1" ] || exit 0
+t=$(mktemp -d "$d/.lock.XXXXXX")
+mv -T "$d/lock" "$t/gone"
+rm -rf "$t"
+sync "$d"
+"#;
+
+const SHOW: &str = "cat /var/lib/rollup/lock/holder.json 2>/dev/null || true";
+
+/// Takes the lock of every node, in the order of their names so that two operators cannot block each other; all or none.
+pub async fn acquire(hosts: &Hosts, holder: &Holder) -> Result<Taken> {
+    let json = serde_json::to_vec(holder)?;
+    let mut taken = Vec::new();
+    for (node, host) in hosts {
+        let cmd = Cmd::mutate("lock.acquire", ACQUIRE, [holder.run.as_str()]).stdin(Stdin::Bytes(json.clone()));
+        let failure = match host.exec(&cmd).await {
+            Ok(_) => {
+                taken.push(node);
+                continue;
+            }
+            Err(RemoteError::Exit { code: 17, stdout, .. }) => {
+                let held = serde_json::from_str(&stdout).with_context(|| format!("the lock on {node} cannot be read"));
+                held.map(|holder| Taken::Held { node: node.clone(), holder })
+            }
+            Err(error) => Err(error).with_context(|| format!("cannot take the lock on {node}")),
+        };
+        for node in taken {
+            if let Some(host) = hosts.get(node) {
+                // Best effort: what stays is named by the next attempt, with its run.
+                let _ = host.exec(&Cmd::mutate("lock.release", RELEASE, [holder.run.as_str()])).await;
+            }
+        }
+        return failure;
+    }
+    Ok(Taken::Ours)
+}
+
+/// Gives back the locks of a run. Nodes that do not answer keep theirs; they are returned with the reason.
+pub async fn release(hosts: &Hosts, run: &RunId) -> Vec<(NodeName, RemoteError)> {
+    let mut kept = Vec::new();
+    for (node, host) in hosts {
+        if let Err(error) = host.exec(&Cmd::mutate("lock.release", RELEASE, [run.as_str()])).await {
+            kept.push((node.clone(), error));
+        }
+    }
+    kept
+}
+
+/// Who holds a node, if anybody.
+pub async fn holder(host: ReadOnly<'_>) -> Result<Option<Holder>> {
+    let output = host.exec(&Cmd::read("lock.show", SHOW, [""; 0])).await?;
+    match output.stdout.trim() {
+        "" => Ok(None),
+        json => serde_json::from_str(json).map(Some).with_context(|| format!("the lock on {} cannot be read", host.name())),
+    }
+}

@@ -1,0 +1,315 @@
+//! The lab's clients: what users of the service would have noticed.
+//!
+//! The clients run in a process of their own in the operator's namespace ([`run_client`], started by
+//! [`Traffic::start`]), so that whoever changes the nodes cannot slow them down or stop them by accident.
+
+mod gaps;
+mod load;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Stdio},
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use serde::{Deserialize, Serialize};
+
+use crate::{Lab, wait};
+
+const GAPS_KEPT: usize = 5;
+
+/// Which half of the traffic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Side {
+    /// `GET /orders/N`.
+    Read,
+    /// `POST /orders`.
+    Write,
+}
+
+/// How many clients there are and how they behave.
+#[derive(Debug, Clone)]
+pub struct TrafficOptions {
+    /// Clients that read.
+    pub readers: usize,
+    /// Clients that write.
+    pub writers: usize,
+    /// Time from one request of a client to its next.
+    pub every_ms: u64,
+    /// Reuse connections instead of making one per request.
+    pub keep_alive: bool,
+    /// Stop by themselves after this many seconds.
+    pub seconds: Option<u64>,
+    /// Stop when this file appears.
+    pub stop_file: Option<PathBuf>,
+}
+
+impl Default for TrafficOptions {
+    fn default() -> Self {
+        Self { readers: 3, writers: 3, every_ms: 10, keep_alive: false, seconds: None, stop_file: None }
+    }
+}
+
+/// What the clients have seen.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TrafficReport {
+    /// When the clients started, RFC 3339 in UTC.
+    pub started: String,
+    /// How long they ran.
+    pub seconds: f64,
+    /// Requests of both sides.
+    pub requests: u64,
+    /// Those without a good answer.
+    pub failed: u64,
+    /// Longest time without any successful read.
+    pub read_gap_ms: u64,
+    /// Longest time without any successful write.
+    pub write_gap_ms: u64,
+    /// Writes that were answered with 201.
+    pub acked_writes: u64,
+    /// Those of them that the primary does not have now; unknown when no primary could be asked.
+    pub lost_writes: Option<u64>,
+    /// Some of the lost writes.
+    pub lost_refs: Vec<String>,
+    /// The reading clients.
+    pub reads: SideReport,
+    /// The writing clients.
+    pub writes: SideReport,
+    /// The first errors.
+    pub errors: Vec<ClientError>,
+}
+
+/// One side of the traffic.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SideReport {
+    /// Requests of this side.
+    pub requests: u64,
+    /// Those without a good answer.
+    pub failed: u64,
+    /// The longest times without a success of any client, longest first.
+    pub gaps: Vec<Gap>,
+}
+
+/// A time without a success.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Gap {
+    /// When it began, RFC 3339 in UTC.
+    pub at: String,
+    /// When it began, from the start of the run.
+    pub offset_ms: u64,
+    /// How long it lasted.
+    pub length_ms: u64,
+}
+
+/// A request that went wrong.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ClientError {
+    /// Which side.
+    pub side: Side,
+    /// When, from the start of the run.
+    pub offset_ms: u64,
+    /// When, RFC 3339 in UTC.
+    pub at: String,
+    /// What.
+    pub text: String,
+}
+
+/// Clients that run in a process of their own.
+#[derive(Debug)]
+pub struct Traffic {
+    child: Child,
+    report: PathBuf,
+}
+
+impl Traffic {
+    /// Starts the clients of a lab and waits for their first good answers.
+    ///
+    /// `program` is an executable that understands `lab client` as `xtask` does: usually the running one.
+    pub fn start(lab: &Lab, program: &Path, options: &TrafficOptions) -> Result<Self> {
+        let directory = lab.directory().join("clients");
+        fs::create_dir_all(&directory)?;
+        let serial = fs::read_dir(&directory)?.count();
+        let report = directory.join(format!("report-{}-{serial}.json", std::process::id()));
+        let mut command = lab.operator_command(program);
+        command.args(["lab", "client", "--name", &lab.name().to_string()]).arg("--out").arg(&report);
+        command.args(["--readers", &options.readers.to_string(), "--writers", &options.writers.to_string()]);
+        command.args(["--every-ms", &options.every_ms.to_string()]);
+        if options.keep_alive {
+            command.arg("--keep-alive");
+        }
+        if let Some(seconds) = options.seconds {
+            command.args(["--seconds", &seconds.to_string()]);
+        }
+        if let Some(file) = &options.stop_file {
+            command.arg("--stop-file").arg(file);
+        }
+        let log = fs::File::create(report.with_extension("log"))?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("cannot start {}", program.display()))?;
+        let mut traffic = Self { child, report };
+        let started = started_file(&traffic.report);
+        let begun = wait::until(Duration::from_secs(15), Duration::from_millis(20), || {
+            started.exists() || traffic.ended()
+        });
+        ensure!(begun && !traffic.ended(), "the clients got no good answer: {}", traffic.complaints());
+        Ok(traffic)
+    }
+
+    /// Lets the clients finish their last requests and count their writes; what they have seen.
+    pub fn stop(mut self) -> Result<TrafficReport> {
+        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
+            && !self.ended()
+        {
+            kill_process(pid, Signal::TERM)?;
+        }
+        let status = self.child.wait()?;
+        ensure!(status.success(), "the clients failed ({status}): {}", self.complaints());
+        Ok(serde_json::from_str(&fs::read_to_string(&self.report)?)?)
+    }
+
+    fn ended(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|status| status.is_some())
+    }
+
+    fn complaints(&self) -> String {
+        fs::read_to_string(self.report.with_extension("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Traffic {
+    fn drop(&mut self) {
+        // After `stop` there is nothing left to end; after an error nobody wants the report.
+        let _ended_already = self.child.kill();
+        let _reaped_already = self.child.wait();
+    }
+}
+
+fn started_file(report: &Path) -> PathBuf {
+    report.with_extension("started")
+}
+
+/// Runs the clients in this process, which must be in the operator's namespace, until they are told to stop.
+pub fn run_client(lab: &Lab, options: &TrafficOptions, out: Option<&Path>) -> Result<TrafficReport> {
+    let run = fs::read_to_string("/proc/sys/kernel/random/uuid")?.trim().to_owned();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let (report, acknowledged) = runtime.block_on(drive(&run, options, out))?;
+    let report = count_losses(lab, &run, report, &acknowledged);
+    if let Some(out) = out {
+        // Written beside and renamed, so that whoever waits for the file never reads half of it.
+        let half = out.with_extension("half");
+        fs::write(&half, serde_json::to_string_pretty(&report)?)?;
+        fs::rename(&half, out)?;
+    }
+    Ok(report)
+}
+
+async fn drive(run: &str, options: &TrafficOptions, out: Option<&Path>) -> Result<(TrafficReport, Vec<String>)> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+
+    let shared = Arc::new(load::Shared::new(run.to_owned()));
+    let started = jiff::Timestamp::now();
+    let shared_options = Arc::new(options.clone());
+    let start = |side, count: usize, first: usize| {
+        let client = |number| load::client(Arc::clone(&shared), side, number, Arc::clone(&shared_options));
+        (first..first + count).map(|number| tokio::spawn(client(number))).collect::<Vec<_>>()
+    };
+    let readers = start(Side::Read, options.readers, 0);
+    let writers = start(Side::Write, options.writers, options.readers);
+
+    let deadline = options.seconds.map(|seconds| shared.started + Duration::from_secs(seconds));
+    let mut announced = out.is_none();
+    loop {
+        let asked = tokio::select! {
+            _ = terminate.recv() => true,
+            _ = interrupt.recv() => true,
+            () = wait::pace(Duration::from_millis(20)) => false,
+        };
+        let over = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        if asked || over || options.stop_file.as_ref().is_some_and(|file| file.exists()) {
+            break;
+        }
+        let idle = |side: Side, clients: usize| clients == 0 || shared.successes[side as usize].load(Ordering::Relaxed) > 0;
+        if !announced && idle(Side::Read, options.readers) && idle(Side::Write, options.writers) {
+            announced = true;
+            fs::write(out.map(started_file).unwrap_or_default(), "")?;
+        }
+    }
+    let end = shared.started.elapsed();
+    shared.stop.store(true, Ordering::Relaxed);
+    let (reads, _) = gather(readers, started, end).await?;
+    let (writes, acknowledged) = gather(writers, started, end).await?;
+    let gap = |side: &SideReport| side.gaps.first().map_or(0, |gap| gap.length_ms);
+    let report = TrafficReport {
+        started: started.to_string(),
+        seconds: end.as_secs_f64(),
+        requests: reads.requests + writes.requests,
+        failed: reads.failed + writes.failed,
+        read_gap_ms: gap(&reads),
+        write_gap_ms: gap(&writes),
+        acked_writes: acknowledged.len() as u64,
+        lost_writes: None,
+        lost_refs: Vec::new(),
+        reads,
+        writes,
+        errors: shared.errors(),
+    };
+    Ok((report, acknowledged))
+}
+
+async fn gather(
+    clients: Vec<tokio::task::JoinHandle<load::Seen>>,
+    started: jiff::Timestamp,
+    end: Duration,
+) -> Result<(SideReport, Vec<String>)> {
+    let (mut requests, mut successes, mut acknowledged) = (0, Vec::new(), Vec::new());
+    let nobody = clients.is_empty();
+    for client in clients {
+        let seen = client.await.context("a client panicked")?;
+        requests += seen.requests;
+        successes.extend(seen.successes);
+        acknowledged.extend(seen.acknowledged);
+    }
+    let failed = requests - successes.len() as u64;
+    let stretches = if nobody { Vec::new() } else { gaps::longest(successes, end, GAPS_KEPT) };
+    let mut found = Vec::new();
+    for stretch in stretches {
+        let at = started.checked_add(jiff::SignedDuration::try_from(stretch.start)?)?;
+        let millis = |length: Duration| u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+        found.push(Gap { at: at.to_string(), offset_ms: millis(stretch.start), length_ms: millis(stretch.length) });
+    }
+    Ok((SideReport { requests, failed, gaps: found }, acknowledged))
+}
+
+/// Looks for every acknowledged write in the database that is the primary now.
+fn count_losses(lab: &Lab, run: &str, mut report: TrafficReport, acknowledged: &[String]) -> TrafficReport {
+    let script = format!(
+        "cd / && runuser -u postgres -- psql -XAt -v ON_ERROR_STOP=1 -d orders <<'SQL'
+select 'primary' where not pg_is_in_recovery();
+select ref from orders where ref like '{run}-%';
+SQL
+"
+    );
+    for node in lab.nodes() {
+        let Ok(text) = lab.root_script(&node.name, &script) else { continue };
+        let mut lines = text.lines();
+        if lines.next() != Some("primary") {
+            continue;
+        }
+        let kept: std::collections::HashSet<&str> = lines.collect();
+        let lost: Vec<_> = acknowledged.iter().filter(|reference| !kept.contains(reference.as_str())).collect();
+        report.lost_writes = Some(lost.len() as u64);
+        report.lost_refs = lost.into_iter().take(20).cloned().collect();
+        break;
+    }
+    report
+}

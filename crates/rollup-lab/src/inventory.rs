@@ -1,0 +1,95 @@
+//! The `rollup.toml` that a lab writes for its pair: what an operator would have written about these machines.
+
+use std::path::Path;
+
+use crate::{
+    places::LabName,
+    topology::{HEALTH_URLS, Node, VIP},
+};
+
+/// The inventory of these nodes, with the operator's files in `directory`.
+pub(crate) fn text(name: &LabName, nodes: &[Node], directory: &Path) -> String {
+    let file = |file: &str| toml::Value::String(directory.join(file).display().to_string());
+    let (identity, known_hosts) = (file("operator"), file("known_hosts"));
+    let nodes: String =
+        nodes.iter().map(|n| format!("[[nodes]]\nname = \"{}\"\nhost = \"{}\"\n\n", n.name, n.address)).collect();
+    let [api, worker] = HEALTH_URLS;
+    format!(
+        r#"# A lab of real machines. Reachable from the operator's namespace only.
+
+[cluster]
+name = "lab-{name}"
+
+[ssh]
+user = "ops"                        # may `sudo -n`
+identity_file = {identity}
+known_hosts = {known_hosts}         # strict: the nodes' keys are in it from the start
+
+{nodes}[vip]
+address = "{VIP}"
+health_url = "http://{VIP}:8080/health"
+
+[keepalived]
+config = "/etc/keepalived/keepalived.conf"
+unit = "keepalived.service"
+
+[database]
+engine = "postgresql"
+os_user = "postgres"
+data_dir = "/var/lib/postgresql/15/main"
+bin_dir = "/usr/lib/postgresql/15/bin"
+unit = "postgresql@15-main.service"
+port = 5432
+name = "orders"
+owner = "orders"                    # what migrations create belongs to it
+replication_user = "replicator"     # its password is in ~postgres/.pgpass of every node
+switchover = "with-vip"             # the new owner of the VIP also becomes the primary
+
+[service]
+units = ["orders-worker.service", "orders-api.service"]     # started in this order, stopped in reverse
+ports = [8080, 8081]
+health_urls = ["{api}", "{worker}"]
+config = ["/etc/orders"]
+root_key = "/etc/orders/root.key"   # differs per node; an installation overwrites it
+version_file = "/opt/orders/VERSION"
+
+[sync]
+unit = "config-sync.service"
+timer = "config-sync.timer"         # enabled on the primary only
+paths = ["/etc/orders/shared"]
+
+[backup]
+dir = "/var/backups/rollup"
+
+[package]
+allow_unsigned = true               # packages built here have no release key
+allowed_destinations = ["/opt/orders", "/etc/systemd/system"]
+
+[meter]
+read_url = "http://{VIP}:8080/orders/1"
+write_url = "http://{VIP}:8080/probe"
+interval = "50ms"
+
+[limits]
+soak = "6s"                         # long enough for three checks, short enough for a lab
+"#
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use rollup_model::Inventory;
+
+    use super::*;
+    use crate::topology::nodes;
+
+    #[test]
+    fn the_inventory_is_one_that_the_product_accepts() {
+        let name = "demo".parse().unwrap();
+        let text = text(&name, &nodes(2), Path::new("/var/lib/with \"quotes\""));
+        let inventory: Inventory = toml::from_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        assert_eq!(inventory.node_names().map(ToString::to_string).collect::<Vec<_>>(), ["node-a", "node-b"]);
+        assert_eq!(inventory.ssh.identity_file.as_deref(), Some("/var/lib/with \"quotes\"/operator"));
+        assert!(inventory.package.allow_unsigned && inventory.sync.is_some() && inventory.meter.is_some());
+    }
+}

@@ -1,0 +1,34 @@
+//! A lab of real machines on one Debian host: systemd, sshd, keepalived, PostgreSQL, rsync and the example service.
+//!
+//! This crate owns everything between an empty directory and a pair that an operator could upgrade: the base image,
+//! the provisioned nodes, their network, their power supply and the clients that use them. It must not know any
+//! action, playbook or plan of `rollup`; to it the product is one more program in the operator's namespace.
+//!
+//! A lab named `demo` leaves traces under these names only, and cleans up by these names only: network namespaces
+//! `rl-demo-op`, `rl-demo-a` …, machines and cgroups `rl-demo-a` …, and its directory below [`Places::state`].
+
+mod client;
+mod deploy;
+mod files;
+mod host;
+mod image;
+mod inventory;
+mod lab;
+mod machine;
+mod network;
+mod overlay;
+mod places;
+mod provision;
+mod shell;
+mod status;
+mod topology;
+mod vip;
+mod wait;
+
+pub use client::{ClientError, Gap, Side, SideReport, Traffic, TrafficOptions, TrafficReport, run_client};
+pub use host::prepare_host;
+pub use lab::{INSIDE_VARIABLE, Lab, LabOptions};
+pub use places::{LabName, Places};
+pub use status::{LabStatus, NodeStatus};
+pub use topology::{Node, VIP};
+pub use vip::Flavour;

@@ -1,0 +1,47 @@
+//! What was read from the nodes before a plan was made.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::NodeName;
+
+/// A part that a node plays when the plan is made. Bound to a node name then and never read again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Held the VIP, and the database's primary role where the two move together.
+    OriginalPrimary,
+    /// The other node of the pair.
+    OriginalStandby,
+}
+
+impl Role {
+    /// Every role, by the name playbooks use.
+    pub const ALL: [(&'static str, Role); 2] =
+        [("original-primary", Role::OriginalPrimary), ("original-standby", Role::OriginalStandby)];
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Role::ALL.iter().find(|(_, role)| role == self).map_or("", |(name, _)| name);
+        f.pad(name)
+    }
+}
+
+/// Facts of every node, by subject (`database`, `keepalived` …), each as its domain crate defines it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Which node plays which part. Empty when it could not be told.
+    pub bindings: BTreeMap<Role, NodeName>,
+    /// node → subject → facts.
+    pub nodes: BTreeMap<NodeName, BTreeMap<String, Value>>,
+}
+
+impl Facts {
+    /// The facts of one subject on one node, as the type its domain crate defines. `None`: not gathered.
+    pub fn get<T: serde::de::DeserializeOwned>(&self, node: &NodeName, subject: &str) -> Option<T> {
+        serde_json::from_value(self.nodes.get(node)?.get(subject)?.clone()).ok()
+    }
+}

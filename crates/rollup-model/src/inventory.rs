@@ -1,0 +1,427 @@
+//! The inventory: what an operator writes once about a pair, in `rollup.toml`.
+//!
+//! Types only; reading the text with carets and hints is [`crate::inventory::load`]. Keys are `snake_case`, values
+//! `kebab-case`. Lengths of time are texts such as `30s`. The plan stores the whole inventory, so a resumed run never
+//! reads this file again.
+
+mod load;
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{NodeName, Span};
+
+pub use load::load;
+
+/// Everything the tool must be told about a system.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inventory {
+    /// What the system is and what it may cost to touch it.
+    pub cluster: Cluster,
+    /// How to log in. Applies to every node.
+    #[serde(default)]
+    pub ssh: Ssh,
+    /// The machines, in the order in which `each` visits them.
+    pub nodes: Vec<Node>,
+    /// The address that clients use.
+    pub vip: Vip,
+    /// What moves the address.
+    #[serde(default)]
+    pub keepalived: Keepalived,
+    /// The replicated database.
+    pub database: Database,
+    /// The service that is upgraded.
+    pub service: Service,
+    /// The job that copies configuration between the nodes.
+    pub sync: Option<Sync>,
+    /// Where the sets go that a rollback needs.
+    #[serde(default)]
+    pub backup: Backup,
+    /// What packages are accepted.
+    #[serde(default)]
+    pub package: PackagePolicy,
+    /// The probe that counts interruption through the VIP.
+    pub meter: Option<Meter>,
+    /// Every limit of the playbooks, by name.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// What the system is and what it may cost to touch it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cluster {
+    /// Shown in headlines and the audit trail.
+    pub name: String,
+    /// The interruption that one upgrade may cause in all.
+    #[serde(default = "defaults::downtime_budget")]
+    pub downtime_budget: Span,
+}
+
+/// How to log in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ssh {
+    /// Login user; needs `sudo -n`. Default: what ssh's own configuration says.
+    pub user: Option<String>,
+    /// Port. Default: what ssh's own configuration says.
+    pub port: Option<u16>,
+    /// Private key file. Default: the agent and ssh's own configuration.
+    pub identity_file: Option<String>,
+    /// Host keys; strict, nothing is ever added to it. Default: the user's `known_hosts`.
+    pub known_hosts: Option<String>,
+    /// An `ssh_config` file for everything else (jump hosts, ciphers).
+    pub config_file: Option<String>,
+    /// Limit for a new connection.
+    pub connect_timeout: Span,
+}
+
+impl Default for Ssh {
+    fn default() -> Self {
+        Self {
+            user: None,
+            port: None,
+            identity_file: None,
+            known_hosts: None,
+            config_file: None,
+            connect_timeout: Span::secs(10),
+        }
+    }
+}
+
+/// One machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Node {
+    /// The name used everywhere in output and playbooks.
+    pub name: NodeName,
+    /// Address or host name that ssh connects to; never the VIP.
+    pub host: String,
+    /// Address under which the other nodes reach this one. Default: `host`.
+    pub peer_address: Option<String>,
+}
+
+impl Node {
+    /// The address the other nodes use.
+    pub fn peer_address(&self) -> &str {
+        self.peer_address.as_deref().unwrap_or(&self.host)
+    }
+}
+
+/// The address that clients use.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vip {
+    /// The address alone, without prefix length.
+    pub address: IpAddr,
+    /// Asked from outside through the VIP; the answer's `node` field, where there is one, must name the owner.
+    pub health_url: Option<String>,
+}
+
+/// What moves the address.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Keepalived {
+    /// The main configuration file on the nodes.
+    pub config: String,
+    /// The systemd unit.
+    pub unit: String,
+    /// The `vrrp_instance` that holds the VIP. Default: the one instance that names the VIP.
+    pub instance: Option<String>,
+}
+
+impl Default for Keepalived {
+    fn default() -> Self {
+        Self {
+            config: "/etc/keepalived/keepalived.conf".to_owned(),
+            unit: "keepalived.service".to_owned(),
+            instance: None,
+        }
+    }
+}
+
+/// The replicated database.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// Which tools to use.
+    pub engine: DatabaseEngine,
+    /// The OS user that owns the server.
+    #[serde(default = "defaults::os_user")]
+    pub os_user: String,
+    /// The server's data directory.
+    pub data_dir: String,
+    /// The directory of the server's own tools (`pg_ctl` …). Default: found from the running server.
+    pub bin_dir: Option<String>,
+    /// The systemd unit that runs the server.
+    pub unit: String,
+    /// The server's port.
+    #[serde(default = "defaults::database_port")]
+    pub port: u16,
+    /// The database that migrations run in.
+    pub name: String,
+    /// Owner of what migrations create. Default: the OS user.
+    pub owner: Option<String>,
+    /// User for replication connections between the nodes, found in `~/.pgpass` of the OS user.
+    #[serde(default = "defaults::replication_user")]
+    pub replication_user: String,
+    /// Whether the database's roles move together with the VIP.
+    #[serde(default)]
+    pub switchover: Switchover,
+    /// Replay lag above which an upgrade does not start, in bytes.
+    #[serde(default = "defaults::max_lag_bytes")]
+    pub max_lag_bytes: u64,
+    /// A transaction older than this blocks an upgrade.
+    #[serde(default = "defaults::long_transaction")]
+    pub long_transaction: Span,
+}
+
+/// Which database tools to use (DB-1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DatabaseEngine {
+    /// psql, pg_ctl …
+    Postgresql,
+    /// gsql, gs_ctl …
+    Opengauss,
+    /// gsql, cm_ctl …
+    Gaussdb,
+}
+
+/// Whether the database's roles move together with the VIP (VIP-4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Switchover {
+    /// The new VIP owner also becomes the database's primary.
+    WithVip,
+    /// The database keeps its roles.
+    #[default]
+    Never,
+}
+
+/// The service that is upgraded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// Units in the order in which they start; stopped in reverse.
+    pub units: Vec<String>,
+    /// TCP ports that must listen when the service is up.
+    #[serde(default)]
+    pub ports: Vec<u16>,
+    /// URLs asked on the node itself; healthy is HTTP 200.
+    #[serde(default)]
+    pub health_urls: Vec<String>,
+    /// Configuration files and directories that belong to a backup.
+    #[serde(default)]
+    pub config: Vec<String>,
+    /// The root key that an installation overwrites.
+    pub root_key: Option<String>,
+    /// What the nodes run before `rollup` knows them by its own record: shown as version `baseline` when missing.
+    pub version_file: Option<String>,
+}
+
+/// The job that copies configuration between the nodes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sync {
+    /// The oneshot service that copies once, from the node it runs on to its peer.
+    pub unit: String,
+    /// The timer that starts it; enabled on the source node only.
+    pub timer: String,
+    /// Directories it copies; compared for consistency.
+    pub paths: Vec<String>,
+    /// Which node copies to the other.
+    #[serde(default)]
+    pub source: SyncSource,
+}
+
+/// Which node copies to the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SyncSource {
+    /// The node that holds the VIP.
+    #[default]
+    Primary,
+    /// The node that does not.
+    Standby,
+}
+
+/// Where the sets go that a rollback needs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Backup {
+    /// Directory on each node; made with mode 0700, owned by root.
+    pub dir: String,
+    /// How many verified sets are kept.
+    pub keep: u32,
+}
+
+impl Default for Backup {
+    fn default() -> Self {
+        Self { dir: "/var/backups/rollup".to_owned(), keep: 1 }
+    }
+}
+
+/// What packages are accepted.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PackagePolicy {
+    /// Accept a package without a signature (PKG-1). Default: no.
+    pub allow_unsigned: bool,
+    /// Absolute paths under which a package may place files. Default: nowhere else than `/opt`, `/usr/local`, `/srv`.
+    pub allowed_destinations: Vec<String>,
+}
+
+/// The probe that counts interruption through the VIP (VIP-5).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Meter {
+    /// Asked with GET; a good answer is HTTP 2xx.
+    pub read_url: String,
+    /// Asked with POST; a good answer is HTTP 2xx. Without it writes are not measured.
+    pub write_url: Option<String>,
+    /// Body of the POST, sent as `application/json`.
+    #[serde(default)]
+    pub write_body: String,
+    /// Time from one probe to the next.
+    #[serde(default = "defaults::meter_interval")]
+    pub interval: Span,
+    /// An answer later than this counts as lost.
+    #[serde(default = "defaults::meter_timeout")]
+    pub timeout: Span,
+}
+
+/// Every limit of the playbooks, by name: a playbook's policy says `"limit:vip_switch"`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// One remote command that is expected to be short.
+    pub command: Span,
+    /// The upgrade of one node in all (UPG-7).
+    pub node: Span,
+    /// Until the VIP is seen on its new owner (VIP-2).
+    pub vip_switch: Span,
+    /// Until the database's roles have changed.
+    pub db_switchover: Span,
+    /// Until a started service is healthy (UPG-6).
+    pub health: Span,
+    /// How long a healthy service is watched (UPG-6).
+    pub soak: Span,
+    /// How many good checks in a row the watch needs.
+    pub soak_checks: u32,
+    /// Until units have stopped and their processes are gone.
+    pub stop: Span,
+    /// Until units are active.
+    pub start: Span,
+    /// One migration in all, its retries included.
+    pub migration: Span,
+    /// How long one attempt of a migration may wait for a lock and so queue writers behind it.
+    pub lock_timeout: Span,
+    /// Until the standby has replayed what the primary had written.
+    pub replay: Span,
+    /// The database backup.
+    pub backup: Span,
+    /// Distribution of the package to one node.
+    pub distribute: Span,
+    /// One run of the config sync.
+    pub sync: Span,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            command: Span::secs(30),
+            node: Span::secs(15 * 60),
+            vip_switch: Span::secs(30),
+            db_switchover: Span::secs(60),
+            health: Span::secs(30),
+            soak: Span::secs(30),
+            soak_checks: 3,
+            stop: Span::secs(90),
+            start: Span::secs(120),
+            migration: Span::secs(5 * 60),
+            lock_timeout: Span::secs(3),
+            replay: Span::secs(5 * 60),
+            backup: Span::secs(60 * 60),
+            distribute: Span::secs(30 * 60),
+            sync: Span::secs(5 * 60),
+        }
+    }
+}
+
+impl Limits {
+    /// The limit that a playbook calls by this name.
+    pub fn get(&self, name: &str) -> Option<Span> {
+        Some(match name {
+            "command" => self.command,
+            "node" => self.node,
+            "vip_switch" => self.vip_switch,
+            "db_switchover" => self.db_switchover,
+            "health" => self.health,
+            "soak" => self.soak,
+            "stop" => self.stop,
+            "start" => self.start,
+            "migration" => self.migration,
+            "lock_timeout" => self.lock_timeout,
+            "replay" => self.replay,
+            "backup" => self.backup,
+            "distribute" => self.distribute,
+            "sync" => self.sync,
+            _ => return None,
+        })
+    }
+
+    /// All names that [`Limits::get`] knows, for "did you mean".
+    pub const NAMES: [&str; 14] = [
+        "command", "node", "vip_switch", "db_switchover", "health", "soak", "stop", "start", "migration", "lock_timeout",
+        "replay", "backup", "distribute", "sync",
+    ];
+}
+
+impl Inventory {
+    /// The node of this name.
+    pub fn node(&self, name: &NodeName) -> Option<&Node> {
+        self.nodes.iter().find(|node| &node.name == name)
+    }
+
+    /// The names of all nodes, in order.
+    pub fn node_names(&self) -> impl Iterator<Item = &NodeName> {
+        self.nodes.iter().map(|node| &node.name)
+    }
+
+    /// The other node of a pair.
+    pub fn peer_of(&self, name: &NodeName) -> Option<&Node> {
+        self.nodes.iter().find(|node| &node.name != name)
+    }
+}
+
+mod defaults {
+    use crate::Span;
+
+    pub(super) fn downtime_budget() -> Span {
+        Span::secs(240)
+    }
+    pub(super) fn os_user() -> String {
+        "postgres".to_owned()
+    }
+    pub(super) fn database_port() -> u16 {
+        5432
+    }
+    pub(super) fn replication_user() -> String {
+        "replicator".to_owned()
+    }
+    pub(super) fn max_lag_bytes() -> u64 {
+        16 * 1024 * 1024
+    }
+    pub(super) fn long_transaction() -> Span {
+        Span::secs(60)
+    }
+    pub(super) fn meter_interval() -> Span {
+        Span::millis(100)
+    }
+    pub(super) fn meter_timeout() -> Span {
+        Span::secs(2)
+    }
+}
