@@ -1,7 +1,7 @@
 //! The contract of a step.
 
 use anyhow::{Context, Result};
-use rollup_model::{Finding, Inventory, NodeName, Plan, Release, Step, Undo, plan::Target};
+use rollup_model::{Finding, Inventory, NodeName, Plan, Release, Role, Step, Undo, plan::Target};
 use rollup_remote::{Host, ReadOnly};
 use serde_json::Value;
 
@@ -102,6 +102,19 @@ impl<'a> Cx<'a> {
             Target::Node(node) => Ok(node),
             Target::Pair => anyhow::bail!("step `{}` works on one node, but the playbook says `pair`", self.step.id),
         }
+    }
+
+    /// The node that a playbook names by role (`original-primary`) or by its own name.
+    pub fn named(&self, name: &str) -> Result<&'a NodeName> {
+        let bound = Role::ALL.iter().find(|(word, _)| *word == name).and_then(|(_, role)| self.plan.bound(*role));
+        let found = bound.or_else(|| self.inventory().node_names().find(|node| node.as_str() == name));
+        found.with_context(|| format!("`{name}` is neither a role of this plan nor a node"))
+    }
+
+    /// The other node of the pair.
+    pub fn peer(&self) -> Result<&'a NodeName> {
+        let peer = self.inventory().peer_of(self.node()?);
+        Ok(&peer.context("this step needs a second node in the inventory")?.name)
     }
 
     /// The reading side of this step's node.

@@ -4,12 +4,16 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::Result;
 use rollup_model::{
-    Event, PhaseId, Plan, RunState, Step, StepState, event::{Operator, StopReason},
+    Event, PhaseId, Plan, RunState, Step, StepState,
+    event::{Operator, StopReason},
     plan::Impact,
 };
 use tokio::time::Instant;
 
-use crate::{Hosts, Recorder, Registry, Stop, journal, step::{Failure, Runner}};
+use crate::{
+    Hosts, Recorder, Registry, Stop, journal,
+    step::{Failure, Runner},
+};
 
 /// What the operator asked for.
 #[derive(Debug, Clone, Default)]
@@ -66,8 +70,7 @@ impl Engine {
     }
 
     async fn go(&self, plan: &Plan, prior: &RunState, options: &Options) -> Result<End> {
-        let runner =
-            Runner { plan, registry: &self.registry, hosts: &self.hosts, recorder: &self.recorder };
+        let runner = Runner { plan, registry: &self.registry, hosts: &self.hosts, recorder: &self.recorder };
         let began = Instant::now();
         let mut deadlines: BTreeMap<PhaseId, Instant> = BTreeMap::new();
         let mut phase = None;
@@ -93,7 +96,8 @@ impl Engine {
             let failures: Vec<Failure> =
                 results.into_iter().collect::<Result<Vec<_>>>()?.into_iter().filter_map(Result::err).collect();
             if !failures.is_empty() {
-                let untouched = failures.iter().all(|failure| failure.blocked) && !self.recorder.state().changed_anything();
+                let untouched =
+                    failures.iter().all(|failure| failure.blocked) && !self.recorder.state().changed_anything();
                 return self.stopped(if untouched { StopReason::Blocked } else { StopReason::Failed }).await;
             }
         }

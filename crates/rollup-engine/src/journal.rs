@@ -229,7 +229,10 @@ pub(crate) fn parse(text: &[u8], path: &Path) -> Result<(Vec<Record>, u64, Strin
         let line = std::str::from_utf8(line).map_err(|_| damaged(number, "not UTF-8".to_owned()))?;
         let read: LineIn<'_> = serde_json::from_str(line).map_err(|error| damaged(number, error.to_string()))?;
         if read.sum != sum(&previous, read.seq, read.at, read.event.get()) {
-            return Err(damaged(number, format!("its sum `{}` does not fit its content and the line before", read.sum)));
+            return Err(damaged(
+                number,
+                format!("its sum `{}` does not fit its content and the line before", read.sum),
+            ));
         }
         if read.seq != number as u64 {
             return Err(damaged(number, format!("expected record {number}, found {}", read.seq)));

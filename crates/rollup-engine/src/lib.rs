@@ -16,10 +16,10 @@ mod stop;
 
 pub use action::{Action, ApplyCx, Cx, State};
 pub use engine::{End, Engine, Options};
-pub use gather::{Examined, FindingCx, Probe, Stage, Subject, gather, gather_one};
+pub use gather::{AnySubject, Examined, FindingCx, Probe, Stage, Subject, gather, gather_one};
 pub use mirror::{Mirrored, fetch_mirror, list_mirrors};
 pub use recorder::Recorder;
-pub use registry::Registry;
+pub use registry::{Choose, Registry};
 pub use stop::Stop;
 
 /// The machines of a run by name.

@@ -104,6 +104,8 @@ pub async fn holder(host: ReadOnly<'_>) -> Result<Option<Holder>> {
     let output = host.exec(&Cmd::read("lock.show", SHOW, [""; 0])).await?;
     match output.stdout.trim() {
         "" => Ok(None),
-        json => serde_json::from_str(json).map(Some).with_context(|| format!("the lock on {} cannot be read", host.name())),
+        json => {
+            serde_json::from_str(json).map(Some).with_context(|| format!("the lock on {} cannot be read", host.name()))
+        }
     }
 }

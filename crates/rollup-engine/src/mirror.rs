@@ -74,7 +74,8 @@ impl Mirror {
         let expected = total - line.len() as u64;
         if self.length == Some(expected) {
             let length = expected.to_string();
-            let cmd = Cmd::mutate("journal.append", APPEND, [run, &length]).stdin(Stdin::Bytes(line.into())).deadline(limit);
+            let cmd =
+                Cmd::mutate("journal.append", APPEND, [run, &length]).stdin(Stdin::Bytes(line.into())).deadline(limit);
             match host.exec(&cmd).await {
                 Err(RemoteError::Exit { code: 9, .. }) => {}
                 other => return other.map(|_| ()),

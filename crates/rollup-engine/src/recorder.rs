@@ -26,7 +26,13 @@ struct Writing {
 
 impl Recorder {
     /// Takes over an open journal and what it already says.
-    pub fn new(journal: Journal, state: RunState, run: &rollup_model::RunId, hosts: Hosts, sinks: Vec<Box<dyn Sink>>) -> Result<Self> {
+    pub fn new(
+        journal: Journal,
+        state: RunState,
+        run: &rollup_model::RunId,
+        hosts: Hosts,
+        sinks: Vec<Box<dyn Sink>>,
+    ) -> Result<Self> {
         let path = journal.dir().join("journal.jsonl");
         let total = std::fs::metadata(&path).with_context(|| format!("cannot read {}", path.display()))?.len();
         let mirrors = hosts.keys().map(|node| Mirror::new(node, run)).collect();
@@ -54,13 +60,17 @@ impl Recorder {
                 let follow = mirrors.iter_mut().filter_map(|mirror| {
                     let host = self.hosts.get(mirror.node())?;
                     let (pending, total) = (&*pending, *total);
-                    Some(async move { (mirror.node().clone(), mirror.follow(host.as_ref(), dir, pending, total).await) })
+                    Some(
+                        async move { (mirror.node().clone(), mirror.follow(host.as_ref(), dir, pending, total).await) },
+                    )
                 });
                 let notes = futures_util::future::join_all(follow).await;
                 writing.pending.clear();
-                queue.extend(notes.into_iter().filter_map(|(node, note)| {
-                    note.map(|text| Event::Note { node: Some(node), text })
-                }));
+                queue.extend(
+                    notes
+                        .into_iter()
+                        .filter_map(|(node, note)| note.map(|text| Event::Note { node: Some(node), text })),
+                );
             }
         }
         Ok(())

@@ -11,7 +11,7 @@ use rollup_model::{
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::{Action, gather::AnySubject, Subject};
+use crate::{Action, Subject, gather::AnySubject};
 
 type Build = fn(&Map<String, Value>) -> Result<Box<dyn Action>, String>;
 
@@ -96,7 +96,13 @@ impl Known for Registry {
         self.actions.get(uses).map(|entry| entry.impact)
     }
 
-    fn resolve(&self, uses: &str, with: &Map<String, Value>, on: &Target, site: &Site<'_>) -> Result<Resolution, String> {
+    fn resolve(
+        &self,
+        uses: &str,
+        with: &Map<String, Value>,
+        on: &Target,
+        site: &Site<'_>,
+    ) -> Result<Resolution, String> {
         let entry = self.actions.get(uses).ok_or_else(|| format!("there is no action `{uses}`"))?;
         let (with, why) = match entry.choose {
             Some(choose) => choose(with, on, site)?,

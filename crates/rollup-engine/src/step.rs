@@ -59,7 +59,6 @@ impl Runner<'_> {
         let result = match deadline {
             None => work.await,
             Some(deadline) => {
-                #[expect(clippy::disallowed_methods, reason = "the engine owns the limit of a stage")]
                 let limited = tokio::time::timeout_at(deadline, work).await;
                 limited.unwrap_or_else(|_| Err(anyhow!("the limit of phase `{}` is used up", step.phase).into()))
             }
@@ -67,9 +66,7 @@ impl Runner<'_> {
         let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         match result {
             Ok((outcome, evidence)) => {
-                self.recorder
-                    .record(Event::StepFinished { step: step.id.clone(), outcome, evidence, millis })
-                    .await?;
+                self.recorder.record(Event::StepFinished { step: step.id.clone(), outcome, evidence, millis }).await?;
                 Ok(Ok(()))
             }
             Err(mut failure) => {
@@ -105,7 +102,12 @@ impl Runner<'_> {
         self.change(action.as_ref(), step, before).await
     }
 
-    async fn change(&self, action: &dyn Action, step: &Step, mut before: Option<Value>) -> Result<(Outcome, Value), Failure> {
+    async fn change(
+        &self,
+        action: &dyn Action,
+        step: &Step,
+        mut before: Option<Value>,
+    ) -> Result<(Outcome, Value), Failure> {
         let policy = &step.policy;
         let mut attempt = 0;
         loop {
@@ -188,7 +190,13 @@ impl Runner<'_> {
     }
 
     /// One look; a node out of reach is asked again until `reach` is over.
-    async fn look(&self, action: &dyn Action, step: &Step, before: Option<&Value>, reach: Duration) -> Result<State, Failure> {
+    async fn look(
+        &self,
+        action: &dyn Action,
+        step: &Step,
+        before: Option<&Value>,
+        reach: Duration,
+    ) -> Result<State, Failure> {
         let end = Instant::now() + reach;
         loop {
             let error = match action.check(&self.cx(step, before)).await {
@@ -204,7 +212,12 @@ impl Runner<'_> {
     }
 
     /// Looks until the aim is seen as often in a row as the policy asks, within its limit.
-    async fn wait_until_done(&self, action: &dyn Action, step: &Step, before: Option<&Value>) -> Result<Value, Failure> {
+    async fn wait_until_done(
+        &self,
+        action: &dyn Action,
+        step: &Step,
+        before: Option<&Value>,
+    ) -> Result<Value, Failure> {
         let policy = &step.policy;
         let spread = policy.stable_for.duration() / policy.stable_checks.max(1);
         let end = Instant::now() + policy.verify_within.duration();
@@ -229,7 +242,8 @@ impl Runner<'_> {
             };
             good = 0;
             if Instant::now() + policy.poll.duration() >= end {
-                let why = because.iter().filter(|f| f.severity == Severity::Error).map(Finding::line).collect::<Vec<_>>();
+                let why =
+                    because.iter().filter(|f| f.severity == Severity::Error).map(Finding::line).collect::<Vec<_>>();
                 let why = if why.is_empty() { "its check is still not true".to_owned() } else { why.join("; ") };
                 return Err(Failure {
                     error: anyhow!("not reached within {}: {why}", policy.verify_within),
@@ -238,7 +252,8 @@ impl Runner<'_> {
                 });
             }
             if let Some(finding) = because.iter().find(|finding| finding.severity == Severity::Error) {
-                self.recorder.show(Event::StepProgress { step: step.id.clone(), doing: format!("waiting: {}", finding.line()) });
+                self.recorder
+                    .show(Event::StepProgress { step: step.id.clone(), doing: format!("waiting: {}", finding.line()) });
             }
             pause(policy.poll.duration()).await;
         }

@@ -110,10 +110,7 @@ pub(crate) fn pgpass(nodes: &[Node]) -> String {
 
 /// What `ALTER SYSTEM` would have written on a standby of this primary.
 pub(crate) fn standby_auto_conf(node: &Node, primary: &Node) -> String {
-    format!(
-        "primary_conninfo = 'host={} port=5432 user=replicator application_name={}'\n",
-        primary.address, node.name
-    )
+    format!("primary_conninfo = 'host={} port=5432 user=replicator application_name={}'\n", primary.address, node.name)
 }
 
 pub(crate) fn orders_conf(node: &Node, nodes: &[Node]) -> String {

@@ -260,7 +260,11 @@ impl Lab {
             let status = self.status();
             status.problems.is_empty() && status.nodes.iter().any(|node| node.vip && node.name == primary.name)
         };
-        ensure!(wait::until(READY_LIMIT, Duration::from_millis(150), moved), "the VIP does not come to {}", primary.name);
+        ensure!(
+            wait::until(READY_LIMIT, Duration::from_millis(150), moved),
+            "the VIP does not come to {}",
+            primary.name
+        );
         Ok(())
     }
 

@@ -53,7 +53,9 @@ impl NodeStatus {
         self.answers = true;
         for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
             match key {
-                "recovery" => self.recovery = [("t", true), ("f", false)].iter().find(|(v, _)| *v == value).map(|p| p.1),
+                "recovery" => {
+                    self.recovery = [("t", true), ("f", false)].iter().find(|(v, _)| *v == value).map(|p| p.1)
+                }
                 "streaming" => self.streaming = value.parse().unwrap_or(0),
                 "vip" => self.vip = value == "1",
                 "health" => self.health.push(value.parse().unwrap_or(0)),
@@ -116,7 +118,8 @@ mod tests {
     #[test]
     fn a_good_pair_has_no_problems() {
         let a = node("node-a", "recovery=f\nstreaming=1\nvip=1\nhealth=200\nhealth=200\nfailed=\nversion=1.0.0\n");
-        let b = node("node-b", "recovery=t\nstreaming=0\nvip=0\nhealth=200\nhealth=200\nfailed=x.service \nversion=1\n");
+        let b =
+            node("node-b", "recovery=t\nstreaming=0\nvip=0\nhealth=200\nhealth=200\nfailed=x.service \nversion=1\n");
         assert_eq!(b.failed_units, ["x.service"]);
         assert_eq!(problems(&[(Part::Primary, &a), (Part::Standby, &b)]), Vec::<String>::new());
     }

@@ -20,7 +20,13 @@ pub trait Known {
     /// What an action costs by its own word; `None`: there is no such action.
     fn impact(&self, uses: &str) -> Option<Impact>;
     /// Checks the arguments of an action for one place, and settles what was left open.
-    fn resolve(&self, uses: &str, with: &Map<String, Value>, on: &Target, site: &Site<'_>) -> Result<Resolution, String>;
+    fn resolve(
+        &self,
+        uses: &str,
+        with: &Map<String, Value>,
+        on: &Target,
+        site: &Site<'_>,
+    ) -> Result<Resolution, String>;
 }
 
 /// What a choice may depend on.
@@ -114,7 +120,12 @@ pub fn compile(
     if found.is_empty() { Ok(plan) } else { Err(found) }
 }
 
-fn expand(spec: &StepSpec, phase: &crate::PhaseId, site: &Site<'_>, known: &dyn Known) -> Result<Vec<Step>, Vec<Diagnostic>> {
+fn expand(
+    spec: &StepSpec,
+    phase: &crate::PhaseId,
+    site: &Site<'_>,
+    known: &dyn Known,
+) -> Result<Vec<Step>, Vec<Diagnostic>> {
     let mut problems = Vec::new();
     let mut complain = |message: String, hint: Option<String>| {
         let diagnostic = Diagnostic::new(format!("step `{}`: {message}", spec.id));
@@ -128,7 +139,10 @@ fn expand(spec: &StepSpec, phase: &crate::PhaseId, site: &Site<'_>, known: &dyn 
         let meant = did_you_mean(&spec.uses, names.iter().map(String::as_str));
         complain(
             format!("there is no action `{}`", spec.uses),
-            Some(meant.map_or_else(|| format!("known actions: {}", names.join(", ")), |m| format!("did you mean `{m}`?"))),
+            Some(
+                meant
+                    .map_or_else(|| format!("known actions: {}", names.join(", ")), |m| format!("did you mean `{m}`?")),
+            ),
         );
         return Err(problems);
     };
@@ -218,7 +232,9 @@ fn policy_of(spec: &PolicySpec, limits: &Limits) -> Result<Policy, String> {
         Some(Value::Number(number)) if number.as_u64().is_some_and(|n| (1..=1000).contains(&n)) => {
             number.as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or(1)
         }
-        Some(other) => return Err(format!("stable_checks: expected a number from 1 or `limit:soak_checks`, found {other}")),
+        Some(other) => {
+            return Err(format!("stable_checks: expected a number from 1 or `limit:soak_checks`, found {other}"));
+        }
     };
     let attempts = spec.attempts.unwrap_or(1);
     if attempts == 0 {
@@ -235,7 +251,6 @@ fn policy_of(spec: &PolicySpec, limits: &Limits) -> Result<Policy, String> {
         undo_on_failure: spec.undo_on_failure.unwrap_or(false),
     })
 }
-
 
 #[cfg(test)]
 mod tests;

@@ -201,7 +201,10 @@ pub enum StopReason {
 impl Event {
     /// Whether the record must be on disk before the run goes on.
     pub fn is_synced(&self) -> bool {
-        !matches!(self, Event::StepProgress { .. } | Event::Meter(_) | Event::Outage { .. } | Event::PhaseStarted { .. })
+        !matches!(
+            self,
+            Event::StepProgress { .. } | Event::Meter(_) | Event::Outage { .. } | Event::PhaseStarted { .. }
+        )
     }
 
     /// Whether the record is kept at all.

@@ -38,7 +38,13 @@ pub struct Finding {
 
 impl Finding {
     /// Starts a finding; `severity` is decided by `good`.
-    pub fn check(id: &str, requirement: &str, good: bool, expected: impl Into<String>, found: impl Into<String>) -> Self {
+    pub fn check(
+        id: &str,
+        requirement: &str,
+        good: bool,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Self {
         Self {
             id: id.to_owned(),
             requirement: requirement.to_owned(),

@@ -194,12 +194,9 @@ impl RunState {
                 entry.undone = *undone;
                 entry.millis = Some(*millis);
             }
-            Event::Outage { side, since, millis, during } => self.outages.push(Outage {
-                side: *side,
-                since: *since,
-                millis: *millis,
-                during: during.clone(),
-            }),
+            Event::Outage { side, since, millis, during } => {
+                self.outages.push(Outage { side: *side, since: *since, millis: *millis, during: during.clone() })
+            }
             Event::Meter(totals) => {
                 self.meter = MeterTotals {
                     read: sum(&self.meter_before.read, &totals.read),

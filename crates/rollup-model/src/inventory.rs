@@ -375,8 +375,20 @@ impl Limits {
 
     /// All names that [`Limits::get`] knows, for "did you mean".
     pub const NAMES: [&str; 14] = [
-        "command", "node", "vip_switch", "db_switchover", "health", "soak", "stop", "start", "migration", "lock_timeout",
-        "replay", "backup", "distribute", "sync",
+        "command",
+        "node",
+        "vip_switch",
+        "db_switchover",
+        "health",
+        "soak",
+        "stop",
+        "start",
+        "migration",
+        "lock_timeout",
+        "replay",
+        "backup",
+        "distribute",
+        "sync",
     ];
 }
 

@@ -185,9 +185,7 @@ impl Plan {
 
     /// Steps in batches: neighbours of one group together, all others alone.
     pub fn batches(&self) -> Vec<&[Step]> {
-        self.steps
-            .chunk_by(|a, b| a.group.is_some() && a.group == b.group && a.phase == b.phase)
-            .collect()
+        self.steps.chunk_by(|a, b| a.group.is_some() && a.group == b.group && a.phase == b.phase).collect()
     }
 }
 

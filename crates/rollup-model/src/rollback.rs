@@ -31,7 +31,8 @@ impl Undo {
     pub fn describe(&self) -> String {
         match self {
             Undo::Action(action) => {
-                let with: Vec<_> = action.with.iter().filter(|(_, v)| v.is_string()).map(|(k, v)| format!("{k}={v}")).collect();
+                let with: Vec<_> =
+                    action.with.iter().filter(|(_, v)| v.is_string()).map(|(k, v)| format!("{k}={v}")).collect();
                 if with.is_empty() { action.uses.clone() } else { format!("{} {}", action.uses, with.join(" ")) }
             }
             Undo::NotNeeded { why } => format!("not needed: {why}"),
@@ -92,7 +93,8 @@ pub fn rollback_plan(
     if steps.is_empty() {
         return Err(RollbackRefused::NothingChanged);
     }
-    let mut phases: Vec<_> = plan.phases.iter().rev().filter(|p| steps.iter().any(|s| s.phase == p.id)).cloned().collect();
+    let mut phases: Vec<_> =
+        plan.phases.iter().rev().filter(|p| steps.iter().any(|s| s.phase == p.id)).cloned().collect();
     for phase in &mut phases {
         phase.title = format!("take back: {}", phase.title);
     }

@@ -54,7 +54,12 @@ const STRICT: &str = "set -eu; export LC_ALL=C\n";
 
 impl Cmd {
     /// A script, a constant of the calling crate; `args` arrive as `$1 …` and are never spliced into its text.
-    pub fn script<A: Into<String>>(effect: Effect, id: &'static str, script: &str, args: impl IntoIterator<Item = A>) -> Self {
+    pub fn script<A: Into<String>>(
+        effect: Effect,
+        id: &'static str,
+        script: &str,
+        args: impl IntoIterator<Item = A>,
+    ) -> Self {
         let mut argv = vec!["bash".to_owned(), "-c".to_owned(), format!("{STRICT}{script}"), id.to_owned()];
         argv.extend(args.into_iter().map(Into::into));
         Self { id, argv, effect, deadline: Duration::from_secs(30), run_as: RunAs::Root, stdin: Stdin::Null }

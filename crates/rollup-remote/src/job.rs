@@ -131,9 +131,11 @@ fn parse(text: &str) -> JobState {
     let last_line = log.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
     match (get("ActiveState").as_str(), get("SubState").as_str()) {
         ("active", "exited") => JobState::Succeeded,
-        ("failed", _) => {
-            JobState::Failed { result: get("Result"), code: get("ExecMainStatus").parse().unwrap_or(-1), log: log.to_owned() }
-        }
+        ("failed", _) => JobState::Failed {
+            result: get("Result"),
+            code: get("ExecMainStatus").parse().unwrap_or(-1),
+            log: log.to_owned(),
+        },
         ("inactive", _) | ("", _) => JobState::Absent,
         _ => JobState::Running(last_line),
     }
@@ -151,7 +153,8 @@ mod tests {
         assert_eq!(look("active", "exited", "Result=success\n"), JobState::Succeeded);
         assert_eq!(look("active", "running", ""), JobState::Running("50 %".to_owned()));
         assert_eq!(look("inactive", "dead", ""), JobState::Absent);
-        let JobState::Failed { result, code, .. } = look("failed", "failed", "Result=exit-code\nExecMainStatus=7\n") else {
+        let JobState::Failed { result, code, .. } = look("failed", "failed", "Result=exit-code\nExecMainStatus=7\n")
+        else {
             panic!("expected a failed job")
         };
         assert_eq!((result.as_str(), code), ("exit-code", 7));

@@ -109,7 +109,12 @@ impl SshHost {
         if cmd.effect == Effect::Mutate {
             line.extend(["flock", "-o", "-s", LOCK].map(String::from));
         }
-        line.extend(["timeout".to_owned(), "-k".to_owned(), "5".to_owned(), format!("{:.3}", cmd.deadline.as_secs_f64())]);
+        line.extend([
+            "timeout".to_owned(),
+            "-k".to_owned(),
+            "5".to_owned(),
+            format!("{:.3}", cmd.deadline.as_secs_f64()),
+        ]);
         if let RunAs::User(user) = &cmd.run_as {
             line.extend(["runuser", "-u", user, "--"].map(String::from));
         }
@@ -159,7 +164,9 @@ impl SshHost {
                 Some(0) if fed.is_err() => Err(Lost::During("the input could not be sent in full".to_owned())),
                 code => Ok((output, code)),
             },
-            Err(openssh::Error::Remote(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok((output, Some(127))),
+            Err(openssh::Error::Remote(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+                Ok((output, Some(127)))
+            }
             Err(error) => Err(Lost::During(innermost(&error))),
         }
     }
@@ -250,4 +257,3 @@ pub fn quiet(wait: Duration) -> Cmd {
     Cmd::read("node.quiet", r#"exec flock -x -w "$1" /run/lock/rollup.lock true"#, [seconds])
         .deadline(wait + Duration::from_secs(5))
 }
-

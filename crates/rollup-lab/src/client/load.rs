@@ -67,7 +67,12 @@ impl Shared {
         let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
         if errors.len() < ERRORS_KEPT {
             let offset_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-            errors.push(ClientError { side, offset_ms, at: jiff::Timestamp::now().to_string(), text: format!("{error:#}") });
+            errors.push(ClientError {
+                side,
+                offset_ms,
+                at: jiff::Timestamp::now().to_string(),
+                text: format!("{error:#}"),
+            });
         }
     }
 

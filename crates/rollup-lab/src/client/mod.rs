@@ -157,9 +157,8 @@ impl Traffic {
             .with_context(|| format!("cannot start {}", program.display()))?;
         let mut traffic = Self { child, report };
         let started = started_file(&traffic.report);
-        let begun = wait::until(Duration::from_secs(15), Duration::from_millis(20), || {
-            started.exists() || traffic.ended()
-        });
+        let begun =
+            wait::until(Duration::from_secs(15), Duration::from_millis(20), || started.exists() || traffic.ended());
         ensure!(begun && !traffic.ended(), "the clients got no good answer: {}", traffic.complaints());
         Ok(traffic)
     }
@@ -238,7 +237,8 @@ async fn drive(run: &str, options: &TrafficOptions, out: Option<&Path>) -> Resul
         if asked || over || options.stop_file.as_ref().is_some_and(|file| file.exists()) {
             break;
         }
-        let idle = |side: Side, clients: usize| clients == 0 || shared.successes[side as usize].load(Ordering::Relaxed) > 0;
+        let idle =
+            |side: Side, clients: usize| clients == 0 || shared.successes[side as usize].load(Ordering::Relaxed) > 0;
         if !announced && idle(Side::Read, options.readers) && idle(Side::Write, options.writers) {
             announced = true;
             fs::write(out.map(started_file).unwrap_or_default(), "")?;

@@ -103,7 +103,8 @@ fn every_mistake_is_reported_with_a_suggestion() {
 
 #[test]
 fn a_plan_that_changes_before_it_looks_is_refused() {
-    let text = PLAYBOOK.replace("id = \"pair.look\"", "id = \"x\"").replace("uses = \"pair.look\"", "uses = \"service.stop\"");
+    let text =
+        PLAYBOOK.replace("id = \"pair.look\"", "id = \"x\"").replace("uses = \"pair.look\"", "uses = \"service.stop\"");
     assert!(compiled(&text).unwrap_err()[0].message.contains("before anything was checked"));
 }
 

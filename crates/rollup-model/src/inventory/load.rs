@@ -40,7 +40,11 @@ fn check(inventory: &Inventory, text: &str) -> Vec<Diagnostic> {
             );
         }
         if !names.insert(&node.name) {
-            complain(&["nodes", &index, "name"], format!("node `{}` is named twice", node.name), "node names are unique");
+            complain(
+                &["nodes", &index, "name"],
+                format!("node `{}` is named twice", node.name),
+                "node names are unique",
+            );
         }
         if !hosts.insert(&node.host) {
             complain(
@@ -81,7 +85,9 @@ fn check(inventory: &Inventory, text: &str) -> Vec<Diagnostic> {
     }
     let units = (inventory.service.units.iter().map(|unit| (["service", "units"], unit)))
         .chain([(["database", "unit"], &inventory.database.unit), (["keepalived", "unit"], &inventory.keepalived.unit)])
-        .chain(inventory.sync.iter().flat_map(|sync| [(["sync", "unit"], &sync.unit), (["sync", "timer"], &sync.timer)]));
+        .chain(
+            inventory.sync.iter().flat_map(|sync| [(["sync", "unit"], &sync.unit), (["sync", "timer"], &sync.timer)]),
+        );
     for (place, unit) in units {
         let known_kind = [".service", ".timer", ".target"].iter().any(|kind| unit.ends_with(kind));
         if !known_kind || unit.contains(['/', ' ', '\n']) || unit.starts_with('-') {
@@ -108,7 +114,11 @@ fn check(inventory: &Inventory, text: &str) -> Vec<Diagnostic> {
         }
         for (key, url) in [("read_url", Some(&meter.read_url)), ("write_url", meter.write_url.as_ref())] {
             if url.is_some_and(|url| !url.starts_with("http://")) {
-                complain(&["meter", key], "expected a URL that starts with `http://`".to_owned(), "write `http://VIP:PORT/…`");
+                complain(
+                    &["meter", key],
+                    "expected a URL that starts with `http://`".to_owned(),
+                    "write `http://VIP:PORT/…`",
+                );
             }
         }
     }
