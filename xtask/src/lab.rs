@@ -1,6 +1,7 @@
 //! `cargo xtask lab`: boots, shows, enters and removes labs. What a lab is belongs to `rollup-lab`.
 
 use std::{
+    ffi::OsString,
     io::{self, Write},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
@@ -156,13 +157,13 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
         }
         Action::Exec { lab, command } => {
             let (program, words) = command.split_first().context("no command")?;
-            become_command(open(&lab)?.operator_command(program).args(words))
+            become_command(open(&lab)?.operator_command(program).args(words).env("PATH", search_path()?))
         }
         Action::Ssh { node, lab, command } => become_command(&mut open(&lab)?.ssh_command(&node, command)?),
         Action::Shell { lab } => {
             let lab = open(&lab)?;
             let shell = std::env::var_os("SHELL").unwrap_or_else(|| "/bin/bash".into());
-            become_command(lab.operator_command(shell).current_dir(lab.directory()))
+            become_command(lab.operator_command(shell).current_dir(lab.directory()).env("PATH", search_path()?))
         }
         Action::Kill { node, lab } => open(&lab)?.kill(&node).map(|()| ExitCode::SUCCESS),
         Action::Reboot { node, lab } => open(&lab)?.reboot(&node).map(|()| ExitCode::SUCCESS),
@@ -190,6 +191,14 @@ fn client(places: &Places, arguments: ClientArguments) -> Result<ExitCode> {
 fn become_command(command: &mut Command) -> Result<ExitCode> {
     let error = command.exec();
     Err(error).with_context(|| format!("cannot run {}", command.get_program().to_string_lossy()))
+}
+
+/// The search path with the programs that were built together with this one in front, `rollup` among them.
+fn search_path() -> Result<OsString> {
+    let program = std::env::current_exe()?;
+    let inherited = std::env::var_os("PATH").unwrap_or_default();
+    let built = program.parent().map(Path::to_owned).into_iter();
+    Ok(std::env::join_paths(built.chain(std::env::split_paths(&inherited)))?)
 }
 
 /// Where `cargo xtask packages` puts a package.

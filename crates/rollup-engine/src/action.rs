@@ -5,7 +5,7 @@ use rollup_model::{Finding, Inventory, NodeName, Plan, Release, Role, Step, Undo
 use rollup_remote::{Host, ReadOnly};
 use serde_json::Value;
 
-use crate::{Hosts, Subject};
+use crate::{Examined, Hosts, Registry, Stage, Subject};
 
 /// What a check says.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,9 +83,16 @@ pub struct Cx<'a> {
     /// What the first check saw; `None` before the first change.
     pub before: Option<&'a Value>,
     pub(crate) hosts: &'a Hosts,
+    pub(crate) registry: &'a Registry,
 }
 
 impl<'a> Cx<'a> {
+    /// Reads all facts of all nodes and draws every finding that follows.
+    pub async fn examine(&self, stage: Stage) -> Examined {
+        let release = self.plan.release.as_ref();
+        crate::gather::examine(self.registry.subjects(), self.hosts, self.inventory(), release, stage).await
+    }
+
     /// The inventory as stored in the plan.
     pub fn inventory(&self) -> &'a Inventory {
         &self.plan.inventory

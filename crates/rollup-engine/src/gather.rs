@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::{Context, Result};
-use rollup_model::{Facts, Finding, Inventory, NodeName, Release, inventory::Node};
+use rollup_model::{Facts, Finding, Inventory, NodeName, Release, Severity, inventory::Node};
 use rollup_remote::{Cmd, Output, ReadOnly, RemoteError};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -97,13 +97,35 @@ impl<S: Subject> AnySubject for S {
     }
 }
 
-/// All facts of all nodes, and what went wrong while reading them.
+/// All facts of all nodes, and what is to be said of them.
 #[derive(Debug, Clone, Default)]
 pub struct Examined {
     /// What was read. Bindings are left empty: which node plays which part is the caller's to say.
     pub facts: Facts,
-    /// Nodes that did not answer, and subjects that could not be read.
-    pub problems: Vec<Finding>,
+    /// Nodes that did not answer, subjects that could not be read, and what follows from the rest.
+    pub findings: Vec<Finding>,
+}
+
+impl Examined {
+    /// The findings that stop a run.
+    pub fn errors(&self) -> Vec<Finding> {
+        self.findings.iter().filter(|finding| finding.severity == Severity::Error).cloned().collect()
+    }
+}
+
+/// Reads all facts of all nodes at once and draws every finding that follows.
+pub async fn examine(
+    subjects: &[Arc<dyn AnySubject>],
+    hosts: &Hosts,
+    inventory: &Inventory,
+    release: Option<&Release>,
+    stage: Stage,
+) -> Examined {
+    let mut examined = gather(subjects, hosts, inventory).await;
+    let cx = FindingCx { inventory, release, facts: &examined.facts, stage };
+    let found: Vec<_> = subjects.iter().flat_map(|subject| subject.findings(&cx)).collect();
+    examined.findings.extend(found);
+    examined
 }
 
 /// Runs every script given as `NAME COUNT SCRIPT ARGS…`, each in a shell of its own, between marks that carry a random
@@ -159,7 +181,7 @@ pub async fn gather(subjects: &[Arc<dyn AnySubject>], hosts: &Hosts, inventory: 
     for (node, answer) in futures_util::future::join_all(tasks).await {
         match answer {
             Ok(output) => read_node(subjects, &mark, &output, node, inventory, &mut examined),
-            Err(error) => examined.problems.push(unreachable(node, &error)),
+            Err(error) => examined.findings.push(unreachable(node, &error)),
         }
     }
     examined
@@ -189,7 +211,7 @@ fn read_node(
                     "facts in a known form",
                     format!("{error:#}: {shown:?}"),
                 );
-                examined.problems.push(finding.on(&node.name));
+                examined.findings.push(finding.on(&node.name));
             }
         }
     }

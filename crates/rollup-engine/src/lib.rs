@@ -16,7 +16,7 @@ mod stop;
 
 pub use action::{Action, ApplyCx, Cx, State};
 pub use engine::{End, Engine, Options};
-pub use gather::{AnySubject, Examined, FindingCx, Probe, Stage, Subject, gather, gather_one};
+pub use gather::{AnySubject, Examined, FindingCx, Probe, Stage, Subject, examine, gather, gather_one};
 pub use mirror::{Mirrored, fetch_mirror, list_mirrors};
 pub use recorder::Recorder;
 pub use registry::{Choose, Registry};

@@ -90,7 +90,7 @@ impl Runner<'_> {
     }
 
     fn cx<'a>(&'a self, step: &'a Step, before: Option<&'a Value>) -> Cx<'a> {
-        Cx { plan: self.plan, step, before, hosts: self.hosts }
+        Cx { plan: self.plan, step, before, hosts: self.hosts, registry: self.registry }
     }
 
     async fn work(&self, step: &Step, before: Option<Value>) -> Result<(Outcome, Value), Failure> {

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use crate::shell;
 
 /// Programs and the Debian packages they come in. The JDK builds the example's Java service.
-const TOOLS: [(&str, &str); 9] = [
+const TOOLS: [(&str, &str); 10] = [
     ("mmdebstrap", "mmdebstrap"),
     ("systemd-nspawn", "systemd-container"),
     ("ip", "iproute2"),
@@ -20,6 +20,7 @@ const TOOLS: [(&str, &str); 9] = [
     ("javac", "default-jdk-headless"),
     ("ps", "procps"),
     ("unshare", "util-linux"),
+    ("setpriv", "util-linux"),
 ];
 
 /// The Debian release of the nodes.

@@ -53,8 +53,12 @@ pub(crate) fn ensure_base(cache: &Path, say: &dyn Fn(&str)) -> Result<Image> {
     let options = OPTIONS.join("\n");
     let key = content_key([host::SUITE, PACKAGES, SCRIPT, &options].map(str::as_bytes));
     build_once(cache, "base", &key, say, |building| {
-        let mut debootstrap = shell::command("mmdebstrap", OPTIONS);
-        debootstrap.args(["--format=directory", &format!("--include={PACKAGES}"), host::SUITE]).arg(building);
+        let mut debootstrap = shell::contained();
+        debootstrap
+            .arg("mmdebstrap")
+            .args(OPTIONS)
+            .args(["--format=directory", &format!("--include={PACKAGES}"), host::SUITE])
+            .arg(building);
         debootstrap.args(host::mirror_lines());
         shell::run(&mut debootstrap)?;
         overlay::run_inside(building, SCRIPT, &[])

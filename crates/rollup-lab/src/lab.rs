@@ -64,10 +64,7 @@ struct LabRecord {
 impl Lab {
     /// Boots a new lab and waits until it works. What an older one of the same name left behind is removed first.
     pub fn up(options: &LabOptions, say: &dyn Fn(&str)) -> Result<Self> {
-        ensure!(
-            std::env::var_os(INSIDE_VARIABLE).is_none(),
-            "this is a shell inside a lab; boot another one from outside"
-        );
+        ensure_outside()?;
         host::prepare_host(say)?;
         let nodes = provision::nodes(options.nodes)?;
         let base = image::ensure_base(&options.places.cache, say)?;
@@ -103,12 +100,14 @@ impl Lab {
 
     /// Cuts the power of every node and removes all traces. No lab of this name is fine, too.
     pub fn down(places: &Places, name: &LabName) -> Result<()> {
+        ensure_outside()?;
         let _lock = Lock::take(&places.state)?;
         remove_traces(name, &places.lab(name))
     }
 
     /// Returns a lab to the state that `up` left, without the costs of `up`.
     pub fn reset(&self) -> Result<()> {
+        ensure_outside()?;
         self.for_each_node(|node| {
             machine::power_off(&self.record.name, node)?;
             let directory = self.directory.join(&node.name);
@@ -126,6 +125,7 @@ impl Lab {
 
     /// Gives a node power again after [`Lab::kill`], without waiting for anything.
     pub fn power_on(&self, node: &str) -> Result<()> {
+        ensure_outside()?;
         let node = self.node(node)?;
         ensure!(!machine::is_on(&self.record.name, node), "{} has power", node.name);
         self.boot_node(node)
@@ -174,14 +174,15 @@ impl Lab {
 
     /// A command that will run at the operator's place: in the namespace from which the nodes can be reached.
     pub fn operator_command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = if std::env::var_os(INSIDE_VARIABLE).is_some() {
+        let name = self.record.name.to_string();
+        let mut command = if std::env::var_os(INSIDE_VARIABLE).is_some_and(|inside| *inside == *name) {
             Command::new(program)
         } else {
             let mut wrapped = shell::command("ip", ["netns", "exec", &self.record.name.operator_namespace()]);
             wrapped.arg(program);
             wrapped
         };
-        command.env(INSIDE_VARIABLE, self.record.name.to_string());
+        command.env(INSIDE_VARIABLE, name);
         command.env("ROLLUP_INVENTORY", self.inventory_path());
         command
     }
@@ -342,6 +343,13 @@ impl Lab {
         }
         write("lab.json", serde_json::to_string_pretty(&self.record)?)
     }
+}
+
+/// The operator's place has no way to boot machines: `ip netns exec` hides the cgroups that nspawn looks for.
+fn ensure_outside() -> Result<()> {
+    let inside = std::env::var_os(INSIDE_VARIABLE).is_some();
+    ensure!(!inside, "this is a process inside a lab; power labs on and off from outside");
+    Ok(())
 }
 
 /// Removes what any lab of this name has left, alive or killed half-way, by its own names only.

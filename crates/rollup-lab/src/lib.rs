@@ -30,5 +30,5 @@ pub use host::prepare_host;
 pub use lab::{INSIDE_VARIABLE, Lab, LabOptions};
 pub use places::{LabName, Places};
 pub use status::{LabStatus, NodeStatus};
-pub use topology::{Node, VIP};
+pub use topology::{Node, Part, VIP};
 pub use vip::Flavour;

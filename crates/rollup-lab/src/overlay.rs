@@ -18,7 +18,7 @@ pub(crate) fn mount(lower: &[&Path], upper: &Path, work: &Path, target: &Path) -
     }
     let lower: Vec<_> = lower.iter().map(|layer| layer.display().to_string()).collect();
     let options = format!("lowerdir={},upperdir={},workdir={}", lower.join(":"), upper.display(), work.display());
-    shell::run(&mut shell::command("mount", ["-t", "overlay", "rollup-lab", "-o", &options]).arg(target))?;
+    shell::run(shell::command("mount", ["-t", "overlay", "rollup-lab", "-o", &options]).arg(target))?;
     Ok(())
 }
 
@@ -71,8 +71,8 @@ impl Drop for Mounted {
 ///
 /// Not `systemd-nspawn`: it wants a cgroup and a machine id, and an image under construction has neither.
 pub(crate) fn run_inside(root: &Path, script: &str, variables: &[(&str, &str)]) -> Result<()> {
-    let mut inside = shell::command("unshare", ["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]);
-    inside.arg(format!("--root={}", root.display())).args(["/bin/bash", "-s"]);
+    let mut inside = shell::contained();
+    inside.arg("--net").arg(format!("--root={}", root.display())).args(["/bin/bash", "-s"]);
     inside.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").envs(variables.iter().copied());
     shell::feed(&mut inside, &format!("{PROLOGUE}{script}"))?;
     Ok(())

@@ -120,8 +120,7 @@ fn place_files(root: &Path, node: &Node, wanted: &Wanted<'_>, keys: &Keys, packa
 
     keys.place(&tree, node, nodes)?;
 
-    for (configured, text) in configurations(wanted).filter(|(configured, _)| configured.name == node.name) {
-        debug_assert_eq!(configured.name, node.name);
+    for (_, text) in configurations(wanted).filter(|(configured, _)| configured.name == node.name) {
         plain("/etc/keepalived/keepalived.conf", 0o644, &text)?;
     }
     for (path, mode, text) in files::sync_files(node, nodes) {

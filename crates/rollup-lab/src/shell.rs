@@ -14,6 +14,14 @@ pub(crate) fn command<S: AsRef<std::ffi::OsStr>>(program: &str, arguments: impl 
     command
 }
 
+/// A command in process and mount namespaces of its own, which ends with us, and takes everything it started with it.
+///
+/// A build that outlived its killed parent would write into the next one.
+pub(crate) fn contained() -> Command {
+    let unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
+    command("setpriv", ["--pdeathsig", "KILL"].into_iter().chain(unshare))
+}
+
 /// Runs a command without input; its standard output when it succeeded.
 pub(crate) fn run(command: &mut Command) -> Result<String> {
     checked(command, None)

@@ -168,6 +168,16 @@ impl Plan {
         hex(&Sha256::digest(content.to_string()))
     }
 
+    /// Directory on the nodes for what a run needs only on its way.
+    pub fn staging(&self) -> String {
+        format!("/var/lib/rollup/staging/{}", self.run)
+    }
+
+    /// Directory on the nodes of the run's backup set.
+    pub fn backup_dir(&self) -> String {
+        format!("{}/{}", self.inventory.backup.dir, self.backup_set)
+    }
+
     /// The step of this id.
     pub fn step(&self, id: &StepId) -> Option<&Step> {
         self.steps.iter().find(|step| &step.id == id)

@@ -1,0 +1,52 @@
+//! The steps that ask everything at once.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use rollup_engine::{Action, Cx, Examined, Stage, State};
+use rollup_model::Severity;
+use serde::Deserialize;
+use serde_json::json;
+
+/// Everything an upgrade needs, before its first change (PRE-1 … PRE-9).
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {}
+
+#[async_trait::async_trait]
+impl Action for Run {
+    async fn check(&self, cx: &Cx<'_>) -> Result<State> {
+        let examined = cx.examine(Stage::Fresh).await;
+        let errors = examined.errors();
+        Ok(if errors.is_empty() { State::seen(counts(&examined)) } else { State::blocked(errors) })
+    }
+}
+
+/// The same pair after the upgrade (FIN-2): roles may have changed, health may not. Waits for what settles by itself.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Final {}
+
+#[async_trait::async_trait]
+impl Action for Final {
+    async fn check(&self, cx: &Cx<'_>) -> Result<State> {
+        let mut examined = cx.examine(Stage::Fresh).await;
+        // The package is installed: that it may be is no question any more. Our own lock is on every node.
+        examined.findings.retain(|finding| finding.requirement != "PRE-9" && finding.id != "host.lock");
+        let errors = examined.errors();
+        Ok(if errors.is_empty() { State::seen(counts(&examined)) } else { State::not_yet(errors) })
+    }
+}
+
+fn counts(examined: &Examined) -> serde_json::Value {
+    let mut counts = BTreeMap::new();
+    for finding in &examined.findings {
+        let word = match finding.severity {
+            Severity::Ok => "ok",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        };
+        *counts.entry(word).or_insert(0u32) += 1;
+    }
+    json!(counts)
+}

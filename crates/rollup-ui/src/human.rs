@@ -1,0 +1,99 @@
+//! Lengths of time, times of day and foreign text, as people read them.
+
+use jiff::Timestamp;
+
+use crate::Style;
+
+/// A length of time: `0.4s`, `23s`, `4m 10s`, `1h 05m`.
+pub fn duration(millis: u64) -> String {
+    let tenths = millis.saturating_add(50) / 100;
+    if tenths < 100 {
+        return format!("{}.{}s", tenths / 10, tenths % 10);
+    }
+    let seconds = millis.saturating_add(500) / 1000;
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
+        _ => format!("{}h {:02}m", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// Seconds with one digit after the point, rounded up: an interruption is never shown shorter than it was.
+pub fn seconds(millis: u64) -> String {
+    let tenths = millis.div_ceil(100);
+    format!("{}.{}s", tenths / 10, tenths % 10)
+}
+
+/// Milliseconds from one moment to a later one; zero when the clock was set back in between.
+pub(crate) fn millis_between(from: Timestamp, to: Timestamp) -> u64 {
+    u64::try_from(to.duration_since(from).as_millis()).unwrap_or_default()
+}
+
+/// `03:12:04`.
+pub(crate) fn time_of_day(at: Timestamp, style: &Style) -> String {
+    at.to_zoned(style.zone.clone()).strftime("%H:%M:%S").to_string()
+}
+
+/// `2026-11-20 03:12:04`, for lines that are read next to others of the same zone.
+pub(crate) fn stamp(at: Timestamp, style: &Style) -> String {
+    at.to_zoned(style.zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// `2026-11-20 03:12:04 UTC`.
+pub(crate) fn date(at: Timestamp, style: &Style) -> String {
+    at.to_zoned(style.zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
+}
+
+/// Foreign text on one line. What machines answer may hold line ends, tabs and escape codes, and a terminal would obey
+/// them.
+pub fn one_line(text: &str) -> String {
+    let text = console::strip_ansi_codes(text);
+    let visible: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    visible.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Foreign text with its line ends kept and everything else that a terminal would obey taken out.
+pub(crate) fn clean_lines(text: &str) -> Vec<String> {
+    text.lines().map(one_line).filter(|line| !line.is_empty()).collect()
+}
+
+/// `1 step`, `2 steps`.
+pub(crate) fn count(number: usize, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_read_as_people_say_them() {
+        for (millis, text) in [
+            (0, "0.0s"),
+            (380, "0.4s"),
+            (9_949, "9.9s"),
+            (9_950, "10s"),
+            (23_400, "23s"),
+            (59_600, "1m 00s"),
+            (250_000, "4m 10s"),
+            (3_900_000, "1h 05m"),
+            (u64::MAX, "5124095576030h 25m"),
+        ] {
+            assert_eq!(duration(millis), text, "{millis}");
+        }
+    }
+
+    #[test]
+    fn an_interruption_is_never_shown_shorter_than_it_was() {
+        assert_eq!(seconds(0), "0.0s");
+        assert_eq!(seconds(1), "0.1s");
+        assert_eq!(seconds(73_400), "73.4s");
+        assert_eq!(seconds(240_001), "240.1s");
+    }
+
+    #[test]
+    fn foreign_text_cannot_command_the_terminal() {
+        assert_eq!(one_line("\u{1b}[2Jgone\r\n\tback\u{7}"), "gone back");
+        assert_eq!(clean_lines("a\n\n b\u{1b}[31m\n"), ["a", "b"]);
+    }
+}
