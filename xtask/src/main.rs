@@ -3,6 +3,7 @@
 //! Each subcommand lives in a module of its own, which owns its arguments and its output.
 
 mod lab;
+mod packages;
 
 use std::process::ExitCode;
 
@@ -14,11 +15,14 @@ use clap::Parser;
 enum Task {
     /// A lab of real machines on this host.
     Lab(lab::Arguments),
+    /// Builds every version of the example service into packages.
+    Packages(packages::Arguments),
 }
 
 fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Lab(arguments) => lab::run(arguments),
+        Task::Packages(arguments) => packages::run(&arguments),
     };
     done.unwrap_or_else(|error| {
         use std::io::Write;

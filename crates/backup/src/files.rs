@@ -102,7 +102,8 @@ impl Action for Files {
         let key = cx.inventory().service.root_key.clone().unwrap_or_default();
         let args = [cx.plan.backup_dir(), key].into_iter().chain(paths(cx)?);
         let limit = cx.inventory().limits.backup.duration();
-        let job = Job::new(cx.plan.run.as_str(), cx.step.id.as_str(), Cmd::mutate("backup.take", TAKE, args).deadline(limit));
+        let job =
+            Job::new(cx.plan.run.as_str(), cx.step.id.as_str(), Cmd::mutate("backup.take", TAKE, args).deadline(limit));
         job.run(cx.change()?, &|line| cx.progress(line)).await?;
         Ok(())
     }

@@ -84,7 +84,9 @@ impl Action for Restore {
         let node = cx.node()?;
         let because: Vec<_> = differing
             .lines()
-            .map(|path| Finding::check("backup.restored", "RB-1", false, format!("{path} as in the set"), "another").on(node))
+            .map(|path| {
+                Finding::check("backup.restored", "RB-1", false, format!("{path} as in the set"), "another").on(node)
+            })
             .collect();
         if because.is_empty() {
             return Ok(State::done());
@@ -93,7 +95,8 @@ impl Action for Restore {
     }
 
     async fn apply(&self, cx: &ApplyCx<'_>) -> Result<()> {
-        let cmd = Cmd::mutate("backup.put-back", RESTORE, self.args(cx)).deadline(cx.inventory().limits.backup.duration());
+        let cmd =
+            Cmd::mutate("backup.put-back", RESTORE, self.args(cx)).deadline(cx.inventory().limits.backup.duration());
         let job = Job::new(cx.plan.run.as_str(), cx.step.id.as_str(), cmd);
         job.run(cx.change()?, &|line| cx.progress(line)).await?;
         Ok(())

@@ -57,12 +57,16 @@ impl Action for Seal {
         let kept = files::look(cx, &dir).await?;
         let kept = kept.with_context(|| format!("{dir}/files is not whole: it does not match its checksums"))?;
         let limit = cx.inventory().limits.backup.duration();
-        let members = cx.host()?.exec(&Cmd::read("backup.read-back", READ_BACK, [dir.as_str()]).deadline(limit)).await?;
+        let members =
+            cx.host()?.exec(&Cmd::read("backup.read-back", READ_BACK, [dir.as_str()]).deadline(limit)).await?;
         let members: u64 = members.stdout.trim().parse().context("expected the number of members")?;
         let (database, _) = look(cx).await?;
         // The database's part is taken on one node only; there it must be whole before the set is called verified.
         let has_database = cx.plan.bound(Role::OriginalStandby) == Some(node);
-        anyhow::ensure!(!has_database || !database.is_null(), "{dir}/database.json is missing: the database is not backed up");
+        anyhow::ensure!(
+            !has_database || !database.is_null(),
+            "{dir}/database.json is missing: the database is not backed up"
+        );
         let manifest = json!({
             "format": 1,
             "set": cx.plan.backup_set,
@@ -75,7 +79,8 @@ impl Action for Seal {
             "members": members,
             "database": database,
         });
-        let cmd = Cmd::mutate("backup.write-manifest", WRITE, [dir]).stdin(Stdin::Bytes(serde_json::to_vec_pretty(&manifest)?));
+        let cmd = Cmd::mutate("backup.write-manifest", WRITE, [dir])
+            .stdin(Stdin::Bytes(serde_json::to_vec_pretty(&manifest)?));
         cx.change()?.exec(&cmd).await?;
         Ok(())
     }
@@ -87,5 +92,6 @@ impl Action for Seal {
 
 /// The finding that a restore without a whole set ends with.
 pub(crate) fn no_set(cx: &Cx<'_>, dir: &str) -> Result<Finding> {
-    Ok(Finding::check("backup.set", "BAK-1", false, format!("a whole set in {dir}"), "none, or a damaged one").on(cx.node()?))
+    Ok(Finding::check("backup.set", "BAK-1", false, format!("a whole set in {dir}"), "none, or a damaged one")
+        .on(cx.node()?))
 }

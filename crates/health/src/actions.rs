@@ -51,7 +51,8 @@ impl Action for Outside {
                     // A service that does not tell its node is taken at its status.
                     let owner = body.get("node").and_then(Value::as_str).map(str::to_owned);
                     let right = owner.as_deref().is_none_or(|owner| owner == node.as_str());
-                    let found = format!("HTTP {} from {}", answer.status, owner.as_deref().unwrap_or("an unnamed node"));
+                    let found =
+                        format!("HTTP {} from {}", answer.status, owner.as_deref().unwrap_or("an unnamed node"));
                     (answer.status == 200 && right, found)
                 }
                 Err(error) => (false, format!("{error:#}")),
@@ -67,7 +68,9 @@ impl Action for Outside {
             };
             seen["write"] = found.clone().into();
             let expected = format!("HTTP 2xx for a write at {url}");
-            findings.push(Finding::check("vip.writable", "VIP-3", good, expected, found).fix(format!("curl -i -X POST {url}")));
+            findings.push(
+                Finding::check("vip.writable", "VIP-3", good, expected, found).fix(format!("curl -i -X POST {url}")),
+            );
         }
         findings.retain(|finding| finding.severity == Severity::Error);
         Ok(if findings.is_empty() { State::seen(seen) } else { State::not_yet(findings) })

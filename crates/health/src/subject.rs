@@ -130,10 +130,16 @@ impl Subject for HealthSubject {
         each.flat_map(|(node, facts)| {
             let mut findings = problems(cx.inventory, node, &facts, "PRE-6");
             findings.extend(facts.units.iter().take(cx.inventory.service.units.len()).map(|unit| {
-                Finding::check("service.enabled", "PRE-6", unit.enabled != "disabled", format!("{} enabled", unit.name), &unit.enabled)
-                    .on(node)
-                    .only_warn()
-                    .fix(format!("systemctl enable {}", unit.name))
+                Finding::check(
+                    "service.enabled",
+                    "PRE-6",
+                    unit.enabled != "disabled",
+                    format!("{} enabled", unit.name),
+                    &unit.enabled,
+                )
+                .on(node)
+                .only_warn()
+                .fix(format!("systemctl enable {}", unit.name))
             }));
             findings
         })
@@ -142,7 +148,8 @@ impl Subject for HealthSubject {
 }
 
 fn unit(rest: &str) -> Result<UnitFacts> {
-    let (properties, last_words) = rest.split_once('|').with_context(|| format!("expected `NAME … | TEXT`, found `{rest}`"))?;
+    let (properties, last_words) =
+        rest.split_once('|').with_context(|| format!("expected `NAME … | TEXT`, found `{rest}`"))?;
     let mut words = properties.split_whitespace();
     let name = words.next().context("expected a unit's name")?.to_owned();
     let words: Vec<_> = words.collect();
@@ -161,7 +168,9 @@ fn unit(rest: &str) -> Result<UnitFacts> {
 
 /// Every part of the definition of healthy, good or bad.
 pub fn problems(inventory: &Inventory, node: &NodeName, facts: &HealthFacts, requirement: &str) -> Vec<Finding> {
-    let check = |id: &str, good: bool, expected: String, found: String| Finding::check(id, requirement, good, expected, found).on(node);
+    let check = |id: &str, good: bool, expected: String, found: String| {
+        Finding::check(id, requirement, good, expected, found).on(node)
+    };
     let mut findings: Vec<_> = facts
         .units
         .iter()

@@ -94,7 +94,8 @@ impl Subject for HostSubject {
         if hosts.len() > 1 && cx.stage == Stage::Fresh {
             let found = format!("{spread:.1} s apart");
             findings.push(
-                Finding::check("host.clock", "PRE-8", spread < 5.0, "clocks less than 5 s apart", found).fix("chronyc makestep"),
+                Finding::check("host.clock", "PRE-8", spread < 5.0, "clocks less than 5 s apart", found)
+                    .fix("chronyc makestep"),
             );
         }
         findings
@@ -126,7 +127,10 @@ fn fresh(facts: &HostFacts, cx: &FindingCx<'_>) -> Vec<Finding> {
         // The archive, its unpacked tree, and each file once more beside the one it replaces.
         let needed = release.archive_size + 2 * release.unpacked_size + (64 << 20);
         let expected = format!("{} free for the package in /var/lib/rollup", mib(needed));
-        findings.push(Finding::check("host.space", "PRE-1", facts.free >= needed, expected, mib(facts.free)).fix("df -h /var/lib"));
+        findings.push(
+            Finding::check("host.space", "PRE-1", facts.free >= needed, expected, mib(facts.free))
+                .fix("df -h /var/lib"),
+        );
         let fits = release.architecture == "any" || release.architecture == facts.architecture;
         findings.push(
             Finding::check("package.architecture", "PRE-9", fits, &release.architecture, &facts.architecture)

@@ -17,6 +17,7 @@ mod lab;
 mod machine;
 mod network;
 mod overlay;
+pub mod packages;
 mod places;
 mod provision;
 mod shell;

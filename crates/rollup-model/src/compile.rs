@@ -184,6 +184,7 @@ fn expand(
             impact: spec.impact.unwrap_or(own_impact),
             policy,
             group: group.clone(),
+            after_undo: spec.after_undo,
             undo: resolution.undo,
             why: resolution.why,
         });

@@ -113,6 +113,11 @@ pub enum Event {
         /// Why.
         reason: StopReason,
     },
+    /// Another run took this one back.
+    RunTakenBack {
+        /// That run.
+        by: RunId,
+    },
     /// The run is over.
     RunFinished {
         /// From the first record to this one, in milliseconds, pauses included.

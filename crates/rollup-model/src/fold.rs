@@ -76,6 +76,11 @@ pub enum RunStatus {
     },
     /// It is over.
     Finished,
+    /// Another run took it back.
+    TakenBack {
+        /// That run.
+        by: crate::RunId,
+    },
 }
 
 /// What the events of a run add up to.
@@ -207,6 +212,7 @@ impl RunState {
                 self.notes.push(node.as_ref().map_or_else(|| text.clone(), |node| format!("{node}: {text}")));
             }
             Event::RunStopped { reason } => self.status = RunStatus::Stopped { reason: *reason },
+            Event::RunTakenBack { by } => self.status = RunStatus::TakenBack { by: by.clone() },
             Event::RunFinished { .. } => self.status = RunStatus::Finished,
         }
     }

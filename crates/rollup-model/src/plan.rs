@@ -73,6 +73,9 @@ pub struct Step {
     pub policy: Policy,
     /// Neighbours with the same group run at once.
     pub group: Option<String>,
+    /// A look that a rollback repeats once the changes of this stage are taken back.
+    #[serde(default)]
+    pub after_undo: bool,
     /// How it is taken back, as people say it.
     pub undo: String,
     /// Why a choice that was left open came out as it did.

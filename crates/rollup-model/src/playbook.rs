@@ -58,6 +58,9 @@ pub struct StepSpec {
     pub policy: PolicySpec,
     /// Neighbours with the same group run at once.
     pub group: Option<String>,
+    /// A look that a rollback repeats once the changes of this stage are taken back.
+    #[serde(default)]
+    pub after_undo: bool,
 }
 
 /// Retries and limits; every length of time is a text or `limit:NAME`, a limit of the inventory.

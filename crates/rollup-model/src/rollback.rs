@@ -66,28 +66,17 @@ pub fn rollback_plan(
     undo: &dyn Fn(&Step, &Value) -> Undo,
 ) -> Result<Plan, RollbackRefused> {
     let mut steps = Vec::new();
-    for step in plan.steps.iter().rev() {
-        let Some(record) = state.steps.get(&step.id) else { continue };
-        let Some(before) = &record.before else { continue };
-        if record.state == StepState::Failed && record.undone {
-            continue;
+    for phase in plan.phases.iter().rev() {
+        let of_phase = || plan.steps.iter().filter(|step| step.phase == phase.id);
+        let undone_before = steps.len();
+        for step in of_phase().rev() {
+            steps.extend(take_back(step, state, undo)?);
         }
-        if step.impact == Impact::PointOfNoReturn {
-            let why = "it is a point of no return".to_owned();
-            return Err(RollbackRefused::Impossible { step: step.id.to_string(), why });
-        }
-        match undo(step, before) {
-            Undo::Action(action) => steps.push(Step {
-                title: format!("take back: {}", step.title),
-                action,
-                undo: format!("run the upgrade again ({})", step.id),
-                why: None,
-                ..step.clone()
-            }),
-            Undo::NotNeeded { .. } => {}
-            Undo::Impossible { why } => {
-                return Err(RollbackRefused::Impossible { step: step.id.to_string(), why });
-            }
+        if steps.len() > undone_before {
+            let reached = |step: &&Step| state.steps.contains_key(&step.id);
+            steps.extend(
+                of_phase().filter(|step| step.after_undo && step.impact == Impact::Observe).filter(reached).cloned(),
+            );
         }
     }
     if steps.is_empty() {
@@ -107,4 +96,31 @@ pub fn rollback_plan(
         steps,
         ..plan.clone()
     })
+}
+
+fn take_back(
+    step: &Step,
+    state: &RunState,
+    undo: &dyn Fn(&Step, &Value) -> Undo,
+) -> Result<Option<Step>, RollbackRefused> {
+    let Some(record) = state.steps.get(&step.id) else { return Ok(None) };
+    let Some(before) = &record.before else { return Ok(None) };
+    if record.state == StepState::Failed && record.undone {
+        return Ok(None);
+    }
+    let impossible = |why: String| RollbackRefused::Impossible { step: step.id.to_string(), why };
+    if step.impact == Impact::PointOfNoReturn {
+        return Err(impossible("it is a point of no return".to_owned()));
+    }
+    match undo(step, before) {
+        Undo::Action(action) => Ok(Some(Step {
+            title: format!("take back: {}", step.title),
+            action,
+            undo: format!("run the upgrade again ({})", step.id),
+            why: None,
+            ..step.clone()
+        })),
+        Undo::NotNeeded { .. } => Ok(None),
+        Undo::Impossible { why } => Err(impossible(why)),
+    }
 }

@@ -5,10 +5,7 @@ use std::collections::BTreeMap;
 use rollup_model::{Plan, RunState, StepId, event::Side};
 use serde::Serialize;
 
-use crate::{
-    Style, human,
-    style::Paint,
-};
+use crate::{Style, human, style::Paint};
 
 /// How long clients got no good answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

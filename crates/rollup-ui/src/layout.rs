@@ -4,7 +4,10 @@
 
 use console::measure_text_width;
 
-use crate::{Style, style::Paint};
+use crate::{
+    Style,
+    style::{Paint, Sign},
+};
 
 /// Cuts text off at `width` columns, with an ellipsis where something is missing.
 pub(crate) fn cut(text: &str, width: usize, style: &Style) -> String {
@@ -106,6 +109,15 @@ impl<'a> Page<'a> {
         }
     }
 
+    /// A paragraph after a sign.
+    pub(crate) fn signed(&mut self, indent: usize, sign: Sign, paint: Paint, text: &str) {
+        for (at, line) in wrap(text, self.style.width.saturating_sub(indent + 2)).iter().enumerate() {
+            let sign = if at == 0 { self.style.sign(sign) } else { " ".to_owned() };
+            let line = format!("{:indent$}{sign} {}", "", self.style.paint(paint, line));
+            self.raw(&line);
+        }
+    }
+
     /// Like [`Page::entry`], but never broken: something to type or copy.
     pub(crate) fn verbatim(&mut self, indent: usize, column: usize, name: &str, value: &str) {
         let name = self.style.paint(Paint::Dim, pad(name, column));
@@ -180,15 +192,11 @@ impl<'a> Grid<'a> {
                     line.push_str(&self.style.paint(cell.paint, text));
                     line.push_str(&" ".repeat(GAP));
                 }
-                trim_painted(&line)
+                // In a coloured line the blanks stand before an escape code and stay; nobody sees them.
+                line.trim_end().to_owned()
             })
             .collect()
     }
-}
-
-/// Takes blanks off the end of a line without colour; in a coloured line they stand before an escape code.
-fn trim_painted(line: &str) -> String {
-    line.trim_end().to_owned()
 }
 
 #[cfg(test)]
@@ -213,9 +221,6 @@ mod tests {
         let rows = vec![vec![Cell::new("service.stop"), Cell::new("stop the units and see their processes gone")]];
         let grid = Grid::fit(&style, 2, &rows, &[1]);
         let lines = grid.row(&rows[0]);
-        assert_eq!(
-            lines,
-            ["  service.stop  stop the units and see", "                their processes gone"]
-        );
+        assert_eq!(lines, ["  service.stop  stop the units and see", "                their processes gone"]);
     }
 }

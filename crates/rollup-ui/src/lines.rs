@@ -131,13 +131,18 @@ impl<W: Write + Send> Inner<W> {
             Event::Outage { side, since, millis, during } => {
                 let during = during.as_ref().map(|step| format!(", during {step}")).unwrap_or_default();
                 let from = time_of_day(*since, &self.style);
-                format!("outage: {} got no good answer for {} from {from}{during}", side_name(*side), human::seconds(*millis))
+                format!(
+                    "outage: {} got no good answer for {} from {from}{during}",
+                    side_name(*side),
+                    human::seconds(*millis)
+                )
             }
             Event::Note { node, text } => match node {
                 Some(node) => format!("note {node}: {text}"),
                 None => format!("note: {text}"),
             },
             Event::RunStopped { reason } => format!("stopped: {}", crate::pages::reason_text(*reason)),
+            Event::RunTakenBack { by } => format!("taken back by run {by}"),
             Event::RunFinished { millis } => format!("finished in {}", human::duration(*millis)),
             Event::StepProgress { .. } | Event::Meter(_) => return None,
         })

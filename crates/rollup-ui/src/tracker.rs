@@ -6,9 +6,7 @@
 use std::collections::VecDeque;
 
 use jiff::Timestamp;
-use rollup_model::{
-    Event, Impact, NodeName, PhaseId, Plan, Record, RunState, Step, StepId, StepState, plan::Target,
-};
+use rollup_model::{Event, Impact, NodeName, PhaseId, Plan, Record, RunState, Step, StepId, StepState, plan::Target};
 
 /// A step under way.
 #[derive(Debug, Clone)]
@@ -113,12 +111,11 @@ impl Tracker {
 
     fn begin(&mut self, at: Timestamp) {
         let Some(batch) = self.todo.front() else { return };
-        let in_phase = batch.iter().filter_map(|id| self.plan.step(id)).all(|step| Some(&step.phase) == self.phase.as_ref());
+        let in_phase =
+            batch.iter().filter_map(|id| self.plan.step(id)).all(|step| Some(&step.phase) == self.phase.as_ref());
         if in_phase {
-            self.current = batch
-                .iter()
-                .map(|step| Current { step: step.clone(), since: at, doing: None, attempt: 1 })
-                .collect();
+            self.current =
+                batch.iter().map(|step| Current { step: step.clone(), since: at, doing: None, attempt: 1 }).collect();
         }
     }
 

@@ -56,7 +56,10 @@ fn parse(text: &str) -> Result<BTreeMap<String, Placed>> {
             let words: Vec<_> = line.splitn(5, ' ').collect();
             let [sha256, mode, owner, group, path] = words[..] else { bail!("expected five words, found `{line}`") };
             let owned = str::to_owned;
-            Ok((path.to_owned(), Placed { sha256: owned(sha256), mode: owned(mode), owner: owned(owner), group: owned(group) }))
+            Ok((
+                path.to_owned(),
+                Placed { sha256: owned(sha256), mode: owned(mode), owner: owned(owner), group: owned(group) },
+            ))
         })
         .collect()
 }
@@ -64,7 +67,13 @@ fn parse(text: &str) -> Result<BTreeMap<String, Placed>> {
 /// What differs between a component and the file in its place; `None`: nothing.
 fn difference(component: &Component, placed: Option<&Placed>) -> Option<(String, String)> {
     let mode = component.mode.trim_start_matches('0');
-    let expected = format!("{} {} {}:{}", &component.sha256[..12.min(component.sha256.len())], mode, component.owner, component.group);
+    let expected = format!(
+        "{} {} {}:{}",
+        &component.sha256[..12.min(component.sha256.len())],
+        mode,
+        component.owner,
+        component.group
+    );
     let Some(placed) = placed else { return Some((expected, "nothing".to_owned())) };
     let same = placed.sha256 == component.sha256
         && placed.mode == mode
@@ -112,7 +121,10 @@ impl Action for Install {
         let list: String = release
             .components
             .iter()
-            .map(|c| [&c.source, &c.destination, &c.owner, &c.group, &c.mode, &c.sha256].map(String::as_str).join("\t") + "\n")
+            .map(|c| {
+                [&c.source, &c.destination, &c.owner, &c.group, &c.mode, &c.sha256].map(String::as_str).join("\t")
+                    + "\n"
+            })
             .collect();
         let cmd = Cmd::mutate("files.install", INSTALL, [format!("{}/tree", cx.plan.staging())])
             .stdin(Stdin::Bytes(list.into_bytes()))
@@ -183,7 +195,9 @@ mod tests {
 
     #[test]
     fn replaced_files_come_back_from_the_set_that_was_taken_before() {
-        let Undo::Action(action) = (Install {}).undo(&json!({ "set": "backup_1" })) else { panic!("expected an action") };
+        let Undo::Action(action) = (Install {}).undo(&json!({ "set": "backup_1" })) else {
+            panic!("expected an action")
+        };
         assert_eq!((action.uses.as_str(), &action.with["set"]), ("backup.restore", &json!("backup_1")));
     }
 }

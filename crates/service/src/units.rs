@@ -46,7 +46,9 @@ fn parse(text: &str) -> Result<BTreeMap<String, UnitState>> {
         .filter(|line| !line.trim().is_empty())
         .map(|line| {
             let words: Vec<_> = line.split_whitespace().collect();
-            let [unit, active, processes] = words[..] else { anyhow::bail!("expected `UNIT STATE COUNT`, found `{line}`") };
+            let [unit, active, processes] = words[..] else {
+                anyhow::bail!("expected `UNIT STATE COUNT`, found `{line}`")
+            };
             let processes = processes.parse().with_context(|| format!("expected a count, found `{processes}`"))?;
             Ok((unit.to_owned(), UnitState { active: active.to_owned(), processes }))
         })
@@ -82,7 +84,10 @@ impl Action for Stop {
         if units.is_empty() {
             return Ok(State::done());
         }
-        Ok(State::Needed { before: serde_json::to_value(&units)?, because: not_there(cx, &units, "stopped, no processes")? })
+        Ok(State::Needed {
+            before: serde_json::to_value(&units)?,
+            because: not_there(cx, &units, "stopped, no processes")?,
+        })
     }
 
     async fn apply(&self, cx: &ApplyCx<'_>) -> Result<()> {

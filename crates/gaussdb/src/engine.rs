@@ -1,0 +1,135 @@
+//! The one interface to a database: which commands ask and change it, and how their answers are read.
+//!
+//! Actions decide from typed answers and from a second look ([`Engine::parse`] on both nodes), never from an exit
+//! status: tools of other engines end with 0 although they gave up waiting. An engine that needs two commands for what
+//! is one here (a cluster manager beside the server) puts both into its script.
+
+use anyhow::{Context, Result};
+use rollup_engine::{Cx, Probe};
+use rollup_model::{
+    Inventory, NodeName,
+    inventory::{Database, DatabaseEngine, Node},
+    release::Migration,
+};
+use rollup_remote::{Cmd, RemoteError};
+use serde::Deserialize;
+
+use crate::{BackupRecord, DatabaseFacts, Lsn, facts::AppliedKind, postgresql::PostgreSql, sql::Refusal};
+
+/// One database server: what every command must know.
+#[derive(Clone, Copy)]
+pub(crate) struct At<'a> {
+    pub(crate) inventory: &'a Inventory,
+    pub(crate) node: &'a Node,
+}
+
+impl<'a> At<'a> {
+    /// The server on this node.
+    pub(crate) fn new(cx: &Cx<'a>, node: &NodeName) -> Result<Self> {
+        let inventory = cx.inventory();
+        let node = inventory.node(node).with_context(|| format!("node `{node}` is not in the inventory"))?;
+        Ok(Self { inventory, node })
+    }
+
+    pub(crate) fn database(&self) -> &'a Database {
+        &self.inventory.database
+    }
+}
+
+/// One migration on its way into the database.
+pub(crate) struct Change<'a> {
+    pub(crate) migration: &'a Migration,
+    pub(crate) kind: AppliedKind,
+    pub(crate) run: &'a str,
+}
+
+/// Up to where the new primary must have replayed before it may be promoted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The old primary is stopped; its last record starts here.
+    Shutdown(Lsn),
+    /// The old primary runs as a standby and has replayed all it has.
+    Standby(Lsn),
+}
+
+/// A standby's own answer to "how far are you".
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Progress {
+    /// It is a standby at all.
+    pub(crate) standby: bool,
+    /// Up to where it has replayed.
+    pub(crate) replay_lsn: Option<Lsn>,
+    /// State of what it receives.
+    pub(crate) receiver: Option<String>,
+}
+
+/// What a failed promotion left behind.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Promotion {
+    /// It was never asked for: the old primary may come back.
+    NotAsked(String),
+    /// It was asked for, or nobody knows.
+    InDoubt,
+}
+
+/// The one interface to a database. Every command survives being run twice.
+pub(crate) trait Engine: Send + Sync {
+    /// The script of the subject `database`.
+    fn probe(&self, at: At<'_>, peer: Option<&Node>) -> Probe;
+    /// Reads what the probe printed.
+    fn parse(&self, text: &str) -> Result<DatabaseFacts>;
+
+    /// Asks where a primary writes now.
+    fn position(&self, at: At<'_>) -> Cmd;
+    /// Reads it; `None`: the server is no primary.
+    fn read_position(&self, text: &str) -> Result<Option<Lsn>>;
+    /// Waits a moment for a standby to replay up to `target`, and asks how far it is.
+    fn progress(&self, at: At<'_>, target: Lsn) -> Cmd;
+    /// Reads it.
+    fn read_progress(&self, text: &str) -> Result<Progress>;
+
+    /// Writes a checkpoint; may take long.
+    fn checkpoint(&self, at: At<'_>) -> Cmd;
+
+    /// What of a migration cannot run as one transaction.
+    fn refuse(&self, sql: &str) -> Vec<Refusal>;
+    /// Runs one migration together with its row of history, or not at all.
+    fn migrate(&self, at: At<'_>, change: &Change<'_>) -> Cmd;
+    /// Says why it failed, in the words of the file.
+    fn migration_error(&self, change: &Change<'_>, error: RemoteError) -> anyhow::Error;
+
+    /// Makes a primary a standby of `next` from its next start on, then stops it.
+    fn demote(&self, at: At<'_>, next: &Node) -> Cmd;
+    /// Reads up to where `next` must replay.
+    fn read_ending(&self, text: &str) -> Result<Ending>;
+    /// Waits until everything up to `ending` is replayed, then promotes.
+    fn promote(&self, at: At<'_>, ending: Ending) -> Cmd;
+    /// Whether a failed [`Engine::promote`] can have promoted.
+    fn promotion(&self, error: &RemoteError) -> Promotion;
+    /// Makes a stopped server, or a standby, follow `primary`.
+    fn rejoin(&self, at: At<'_>, primary: &Node) -> Cmd;
+    /// Makes a demoted server the primary again that it was.
+    fn reinstate(&self, at: At<'_>) -> Cmd;
+
+    /// Takes a full backup into the set and verifies it; may take long.
+    fn base_backup(&self, at: At<'_>, set: &str) -> Cmd;
+    /// Asks what a finished backup says of itself.
+    fn backup_look(&self, at: At<'_>, set: &str) -> Cmd;
+    /// Reads it; `None`: there is no finished backup.
+    fn read_backup(&self, text: &str) -> Result<Option<BackupRecord>>;
+}
+
+/// The engine is known by name only.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("engine `{0}` is not supported by this version")]
+pub struct UnsupportedEngine(pub &'static str);
+
+/// The tools for this database.
+pub(crate) fn engine_of(database: &Database) -> Result<&'static dyn Engine, UnsupportedEngine> {
+    match database.engine {
+        DatabaseEngine::Postgresql => Ok(&PostgreSql),
+        DatabaseEngine::Opengauss => Err(UnsupportedEngine("opengauss")),
+        DatabaseEngine::Gaussdb => Err(UnsupportedEngine("gaussdb")),
+    }
+}

@@ -1,0 +1,260 @@
+//! PostgreSQL: scripts around psql, pg_controldata and pg_basebackup, and the parsers of what they print.
+//!
+//! Scripts are files beside this one, each behind `common.sh`. Their first five arguments are always the same
+//! ([`server_args`]).
+
+mod parse;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use rollup_engine::Probe;
+use rollup_model::inventory::Node;
+use rollup_remote::{Cmd, RemoteError, Stdin};
+
+use crate::{
+    BackupRecord, DatabaseFacts, Lsn,
+    engine::{At, Change, Ending, Engine, Progress, Promotion},
+    facts::AppliedKind,
+    history,
+    sql::{self, Refusal},
+};
+
+/// PostgreSQL 15 and what is like it.
+pub(crate) struct PostgreSql;
+
+macro_rules! script {
+    ($file:literal) => {
+        concat!(include_str!("postgresql/common.sh"), "\n", include_str!(concat!("postgresql/", $file)))
+    };
+}
+
+/// How long a promotion waits for the last of the log. It is there already when the old primary has stopped well.
+const PROOF: Duration = Duration::from_secs(5);
+
+/// Tools, data directory, port, database, OS user: what `common.sh` takes.
+fn server_args(at: At<'_>) -> Vec<String> {
+    let database = at.database();
+    vec![
+        database.bin_dir.clone().unwrap_or_default(),
+        database.data_dir.clone(),
+        database.port.to_string(),
+        database.name.clone(),
+        database.os_user.clone(),
+    ]
+}
+
+fn args<const N: usize>(at: At<'_>, more: [&str; N]) -> Vec<String> {
+    let mut args = server_args(at);
+    args.extend(more.map(str::to_owned));
+    args
+}
+
+/// Seconds that a stop may take on the node: less than the command's own limit, so that the script can say so.
+fn stop_seconds(at: At<'_>) -> String {
+    at.inventory.limits.db_switchover.duration().as_secs().saturating_sub(5).max(5).to_string()
+}
+
+fn millis(span: rollup_model::Span) -> String {
+    span.duration().as_millis().to_string()
+}
+
+/// Before the migration. One line, so that the line numbers in errors are those of the file.
+///
+/// The lock keeps a second run, or a first one whose connection was lost, from running the same file at once.
+const OPEN: &str = "BEGIN; \
+SELECT set_config('lock_timeout', :'rollup_lock', true), set_config('statement_timeout', :'rollup_statement', true), \
+set_config('client_min_messages', 'warning', true); \
+CREATE SCHEMA IF NOT EXISTS rollup_history; \
+CREATE TABLE IF NOT EXISTS rollup_history.migrations (version text NOT NULL, phase text NOT NULL, name text NOT NULL, \
+checksum text NOT NULL, kind text NOT NULL, run text NOT NULL, applied_by text NOT NULL, \
+started timestamptz NOT NULL, finished timestamptz NOT NULL, ms bigint NOT NULL, PRIMARY KEY (version, phase)); \
+LOCK TABLE rollup_history.migrations IN SHARE ROW EXCLUSIVE MODE; \
+SELECT set_config('role', :'rollup_owner', true); ";
+
+/// After it. The first line ends what the file may have left open.
+const CLOSE: &str = "
+;
+RESET ROLE;
+INSERT INTO rollup_history.migrations
+VALUES (:'rollup_version', :'rollup_phase', :'rollup_name', :'rollup_checksum', :'rollup_kind', :'rollup_run',
+  :'rollup_by', now(), clock_timestamp(), extract(epoch from clock_timestamp() - now()) * 1000);
+COMMIT;
+";
+
+impl Engine for PostgreSql {
+    fn probe(&self, at: At<'_>, peer: Option<&Node>) -> Probe {
+        let database = at.database();
+        let peer = peer.map(Node::peer_address).unwrap_or_default();
+        let more = [database.unit.as_str(), peer, &database.replication_user, at.node.peer_address()];
+        Probe { script: script!("probe.sh"), args: args(at, more) }
+    }
+
+    fn parse(&self, text: &str) -> Result<DatabaseFacts> {
+        parse::facts(text)
+    }
+
+    fn position(&self, at: At<'_>) -> Cmd {
+        Cmd::read("db.position", script!("position.sh"), server_args(at)).run_as(&at.database().os_user)
+    }
+
+    fn read_position(&self, text: &str) -> Result<Option<Lsn>> {
+        match text.trim().split_once(' ') {
+            Some(("primary", lsn)) => Ok(Some(lsn.parse()?)),
+            None if text.trim() == "standby" => Ok(None),
+            _ => bail!("expected `primary LSN` or `standby`, found {text:?}"),
+        }
+    }
+
+    fn progress(&self, at: At<'_>, target: Lsn) -> Cmd {
+        Cmd::read("db.progress", script!("replayed.sh"), args(at, [&target.to_string()])).run_as(&at.database().os_user)
+    }
+
+    fn read_progress(&self, text: &str) -> Result<Progress> {
+        serde_json::from_str(text.trim()).with_context(|| format!("expected one JSON object, found {text:?}"))
+    }
+
+    fn checkpoint(&self, at: At<'_>) -> Cmd {
+        Cmd::mutate("db.checkpoint", script!("checkpoint.sh"), server_args(at))
+            .run_as(&at.database().os_user)
+            .deadline(at.inventory.limits.replay.duration())
+    }
+
+    fn refuse(&self, sql: &str) -> Vec<Refusal> {
+        sql::refuse(sql)
+    }
+
+    fn migrate(&self, at: At<'_>, change: &Change<'_>) -> Cmd {
+        let (limits, migration) = (&at.inventory.limits, change.migration);
+        let (statements, kind) = match change.kind {
+            AppliedKind::Applied => (migration.sql.trim_start_matches('\u{feff}'), "applied"),
+            AppliedKind::Baseline => ("", "baseline"),
+        };
+        let more = [
+            at.database().owner.as_deref().unwrap_or("none"),
+            &millis(limits.lock_timeout),
+            &millis(limits.migration),
+            &migration.version,
+            &migration.name,
+            &migration.sha256,
+            history::phase_name(migration.phase),
+            change.run,
+            kind,
+        ];
+        Cmd::mutate("db.migrate", script!("migrate.sh"), args(at, more))
+            .run_as(&at.database().os_user)
+            .deadline(limits.migration.duration())
+            .stdin(Stdin::Bytes(format!("{OPEN}{statements}{CLOSE}").into_bytes()))
+    }
+
+    fn migration_error(&self, change: &Change<'_>, error: RemoteError) -> anyhow::Error {
+        let name = &change.migration.name;
+        match error {
+            RemoteError::Exit { code, ref stderr, .. } => {
+                let said = parse::migration_error(name, stderr);
+                // 3 is psql's word for an error in a script; a lost server may have committed before it was lost.
+                let end = if code == 3 { "nothing was changed by it" } else { "whether it is applied is not known" };
+                anyhow!("migration `{name}` failed, {end}:\n  {}", said.join("\n  "))
+            }
+            other => anyhow::Error::new(other).context(format!("migration `{name}`")),
+        }
+    }
+
+    fn demote(&self, at: At<'_>, next: &Node) -> Cmd {
+        let stop = stop_seconds(at);
+        let more = [next.peer_address(), &at.database().replication_user, at.node.name.as_str(), &stop];
+        Cmd::mutate("db.demote", script!("demote.sh"), args(at, more))
+            .run_as(&at.database().os_user)
+            .deadline(at.inventory.limits.db_switchover.duration())
+    }
+
+    fn read_ending(&self, text: &str) -> Result<Ending> {
+        match text.trim().split_once(' ') {
+            Some(("shutdown", lsn)) => Ok(Ending::Shutdown(lsn.parse()?)),
+            Some(("standby", lsn)) => Ok(Ending::Standby(lsn.parse()?)),
+            _ => bail!("expected `shutdown LSN` or `standby LSN`, found {text:?}"),
+        }
+    }
+
+    fn promote(&self, at: At<'_>, ending: Ending) -> Cmd {
+        let (kind, lsn) = match ending {
+            Ending::Shutdown(lsn) => ("shutdown", lsn.to_string()),
+            Ending::Standby(lsn) => ("standby", lsn.to_string()),
+        };
+        let wait = PROOF.as_secs().to_string();
+        Cmd::mutate("db.promote", script!("promote.sh"), args(at, [kind, &lsn, &wait]))
+            .run_as(&at.database().os_user)
+            .deadline(at.inventory.limits.db_switchover.duration())
+    }
+
+    fn promotion(&self, error: &RemoteError) -> Promotion {
+        match error {
+            RemoteError::Exit { code: 3, stderr, .. } => Promotion::NotAsked(parse::plain(stderr)),
+            // Nothing was sent, or psql's answer came after the promotion was asked for, or nobody saw the end.
+            _ => Promotion::InDoubt,
+        }
+    }
+
+    fn rejoin(&self, at: At<'_>, primary: &Node) -> Cmd {
+        let database = at.database();
+        let more = [primary.peer_address(), &database.replication_user, at.node.name.as_str(), &database.unit];
+        Cmd::mutate("db.rejoin", script!("rejoin.sh"), args(at, more))
+            .deadline(at.inventory.limits.db_switchover.duration())
+    }
+
+    fn reinstate(&self, at: At<'_>) -> Cmd {
+        let stop = stop_seconds(at);
+        Cmd::mutate("db.reinstate", script!("reinstate.sh"), args(at, [&at.database().unit, &stop]))
+            .deadline(at.inventory.limits.db_switchover.duration())
+    }
+
+    fn base_backup(&self, at: At<'_>, set: &str) -> Cmd {
+        let dir = &at.inventory.backup.dir;
+        let more = [dir.as_str(), set, at.node.peer_address(), &at.database().replication_user];
+        Cmd::mutate("db.base-backup", script!("base-backup.sh"), args(at, more))
+            .deadline(at.inventory.limits.backup.duration())
+    }
+
+    fn backup_look(&self, at: At<'_>, set: &str) -> Cmd {
+        Cmd::read("db.backup-look", script!("backup-look.sh"), args(at, [&at.inventory.backup.dir, set]))
+    }
+
+    fn read_backup(&self, text: &str) -> Result<Option<BackupRecord>> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(serde_json::from_str(text).with_context(|| format!("expected one JSON object, found {text:?}"))?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_proof_that_failed_lets_the_old_primary_come_back() {
+        let exit = |code, stderr: &str| RemoteError::Exit {
+            host: "node-b".to_owned(),
+            id: "db.promote".to_owned(),
+            code,
+            stdout: String::new(),
+            stderr: stderr.to_owned(),
+        };
+        let refused = exit(3, "psql:<stdin>:18: ERROR:  replayed up to 0/30 only\nCONTEXT:  PL/pgSQL\n");
+        assert_eq!(PostgreSql.promotion(&refused), Promotion::NotAsked("ERROR:  replayed up to 0/30 only".to_owned()));
+        assert_eq!(PostgreSql.promotion(&exit(6, "proved\n…")), Promotion::InDoubt);
+        let lost = RemoteError::InDoubt { host: String::new(), id: String::new(), why: String::new() };
+        assert_eq!(PostgreSql.promotion(&lost), Promotion::InDoubt);
+    }
+
+    #[test]
+    fn an_answer_in_unknown_words_is_an_error_and_never_a_position() {
+        assert_eq!(PostgreSql.read_position("primary 0/3000148\n").unwrap(), Some(Lsn(0x0300_0148)));
+        assert_eq!(PostgreSql.read_position("standby\n").unwrap(), None);
+        assert_eq!(PostgreSql.read_ending("shutdown 0/28\n").unwrap(), Ending::Shutdown(Lsn(0x28)));
+        for bad in ["", "primary", "primary x", "shutdown", "0/28"] {
+            assert!(PostgreSql.read_position(bad).is_err() && PostgreSql.read_ending(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Pure parsers of what the scripts print.
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    DatabaseFacts,
+    facts::{Control, Login},
+};
+
+/// Reads what `probe.sh` prints: lines of a key and its value.
+pub(super) fn facts(text: &str) -> Result<DatabaseFacts> {
+    let mut facts = DatabaseFacts {
+        unit: String::new(),
+        data_bytes: None,
+        standby_signal: false,
+        control: None,
+        server: None,
+        silent: None,
+        login_here: None,
+        login_peer: None,
+        history: None,
+    };
+    let mut control = Vec::new();
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        let (key, value) = line.split_once(' ').unwrap_or((line, ""));
+        match key {
+            "unit" => facts.unit = value.to_owned(),
+            "size-kb" => facts.data_bytes = value.parse::<u64>().ok().map(|kb| kb * 1024),
+            "signal" => {
+                facts.standby_signal = match value {
+                    "yes" => true,
+                    "no" => false,
+                    _ => bail!("expected `signal yes` or `signal no`, found {line:?}"),
+                }
+            }
+            "control" => control.push(value),
+            "server" => facts.server = Some(serde_json::from_str(value).context("the server's answer")?),
+            "silent" => facts.silent = Some(plain(value)),
+            "history" => facts.history = Some(serde_json::from_str(value).context("the history of migrations")?),
+            "login" => match value.split_once(' ') {
+                Some(("here", said)) => facts.login_here = Some(login(said)),
+                Some(("peer", said)) => facts.login_peer = Some(login(said)),
+                _ => bail!("expected a login here or at the peer, found {line:?}"),
+            },
+            _ => bail!("unknown line {line:?}"),
+        }
+    }
+    if control.is_empty() {
+        bail!("the probe said nothing of the data directory");
+    }
+    facts.control = read_control(&control);
+    Ok(facts)
+}
+
+fn login(said: &str) -> Login {
+    if said.trim() == "ok" { Login::Works } else { Login::Fails(plain(said)) }
+}
+
+/// `None`: there is no data directory, or it is not one of ours.
+fn read_control(lines: &[&str]) -> Option<Control> {
+    let get = |name: &str| lines.iter().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()));
+    Some(Control {
+        state: get("Database cluster state")?.to_owned(),
+        system_identifier: get("Database system identifier")?.to_owned(),
+        checkpoint: get("Latest checkpoint location")?.parse().ok()?,
+        timeline: get("Latest checkpoint's TimeLineID")?.parse().ok()?,
+    })
+}
+
+/// What psql said, without its own prefixes.
+pub(super) fn plain(said: &str) -> String {
+    let said = said.trim();
+    let line = said.lines().find(|line| line.contains("ERROR:") || line.contains("FATAL:")).unwrap_or(said);
+    let at = line.find("ERROR:").or_else(|| line.find("FATAL:")).unwrap_or(0);
+    line[at..].split_whitespace().collect::<Vec<_>>().join(" ").replacen(": ", ":  ", 1)
+}
+
+/// What psql said of a migration, with the file's name for its standard input.
+pub(super) fn migration_error(name: &str, stderr: &str) -> Vec<String> {
+    let lines = stderr.lines().filter(|line| !line.trim().is_empty() && !line.starts_with("LOCATION:"));
+    lines
+        .map(|line| match line.strip_prefix("psql:<stdin>:") {
+            Some(rest) => format!("{name}:{rest}"),
+            None => line.to_owned(),
+        })
+        .collect()
+}

@@ -1,0 +1,227 @@
+//! Reads a package in one pass and decides whether it is accepted.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Read},
+    path::Path,
+};
+
+use rollup_model::{
+    inventory::PackagePolicy,
+    plan::hex,
+    release::{self, Release},
+};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    MANIFEST, Manifest, PackageError, SUMS,
+    archive::{self, Limits, Scanned},
+    manifest::Destinations,
+    migration,
+    name::{self, Place},
+    signature, sums,
+};
+
+const MIB: u64 = 1024 * 1024;
+/// A manifest or a migration. Migrations become part of the plan, which people read.
+const TEXT_LIMIT: u64 = MIB;
+/// Room for a checksum of each of the most entries there may be.
+const SUMS_LIMIT: u64 = 32 * MIB;
+/// All texts that are kept in memory.
+const KEPT_LIMIT: u64 = 64 * MIB;
+
+/// How an archive is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compression {
+    /// `.tar.gz`
+    Gzip,
+    /// `.tar.zst`
+    Zstd,
+}
+
+/// One file of a package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// Size in bytes.
+    pub size: u64,
+    /// SHA-256 of the content, hex.
+    pub sha256: String,
+}
+
+/// What is in a package, for people who want to look into it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Listing {
+    /// How the archive is compressed.
+    pub compression: Compression,
+    /// The manifest as its author wrote it.
+    pub manifest: Manifest,
+    /// Every file by its path, `SHA256SUMS` included.
+    pub entries: BTreeMap<String, Entry>,
+}
+
+/// Reads a package and checks all of it, without writing anything.
+///
+/// # Errors
+/// The first reason to refuse the package; mistakes of the manifest all at once.
+pub fn read(path: &Path, policy: &PackagePolicy) -> Result<(Release, Listing), PackageError> {
+    read_within(path, policy, &Limits::default())
+}
+
+pub(crate) fn read_within(
+    path: &Path,
+    policy: &PackagePolicy,
+    limits: &Limits,
+) -> Result<(Release, Listing), PackageError> {
+    signature::check(policy)?;
+    let mut contents = Contents::default();
+    let scanned = archive::scan(path, limits, &mut |name, size, content| contents.take(name, size, content))?;
+    let Contents { entries, mut texts, .. } = contents;
+    let sums = text(&mut texts, SUMS)?;
+    // Nothing that the package says about itself is believed before its checksums agree.
+    sums::compare(&sums, &entries)?;
+    let manifest = Manifest::parse(&text(&mut texts, MANIFEST)?)?;
+    manifest.check(&entries, Destinations::Policy(policy))?;
+    let migrations = migration::collect(&entries, &texts)?;
+    let release = release(path, &scanned, &manifest, &entries, migrations)?;
+    Ok((release, Listing { compression: scanned.compression, manifest, entries }))
+}
+
+fn release(
+    path: &Path,
+    scanned: &Scanned,
+    manifest: &Manifest,
+    entries: &BTreeMap<String, Entry>,
+    migrations: Vec<release::Migration>,
+) -> Result<Release, PackageError> {
+    // The plan outlives the directory that rollup was started in.
+    let absolute = std::path::absolute(path).map_err(PackageError::file("find", path))?;
+    let archive = absolute.to_str().map(str::to_owned).ok_or_else(|| io::Error::other("its path is not UTF-8"));
+    let components = manifest.components.iter().filter_map(|component| {
+        // The manifest's check has found every source.
+        let entry = entries.get(&component.source)?;
+        Some(release::Component {
+            source: component.source.clone(),
+            destination: component.destination.clone(),
+            owner: component.owner.clone(),
+            group: component.group.clone(),
+            mode: format!("{:0>4}", component.mode),
+            sha256: entry.sha256.clone(),
+            size: entry.size,
+        })
+    });
+    Ok(Release {
+        name: manifest.name.clone(),
+        version: manifest.version.clone(),
+        from_versions: manifest.from_versions.clone(),
+        architecture: manifest.architecture.clone(),
+        archive: archive.map_err(PackageError::file("record", path))?,
+        archive_size: scanned.size,
+        archive_sha256: scanned.sha256.clone(),
+        unpacked_size: scanned.unpacked,
+        components: components.collect(),
+        migrations,
+        hooks: manifest.hooks.clone(),
+    })
+}
+
+/// What the pass over the archive leaves: a checksum of everything, the content of little.
+#[derive(Default)]
+struct Contents {
+    entries: BTreeMap<String, Entry>,
+    texts: BTreeMap<String, Vec<u8>>,
+    kept: u64,
+}
+
+impl Contents {
+    fn take(&mut self, name: &str, size: u64, content: &mut dyn Read) -> Result<(), PackageError> {
+        let limit = match name::place(name)? {
+            Place::Manifest | Place::Migration | Place::ContractMigration => Some(TEXT_LIMIT),
+            Place::Sums => Some(SUMS_LIMIT),
+            Place::Payload | Place::Hook => None,
+        };
+        let mut text = Vec::new();
+        if let Some(limit) = limit {
+            let too_large = |what, limit, found| PackageError::TooLarge { what, entry: name.to_owned(), limit, found };
+            if size > limit {
+                return Err(too_large("a text is too large", limit, size));
+            }
+            self.kept += size;
+            if self.kept > KEPT_LIMIT {
+                return Err(too_large("the texts are too large together", KEPT_LIMIT, self.kept));
+            }
+        }
+        let entry = hash(content, |piece| {
+            if limit.is_some() {
+                text.extend_from_slice(piece);
+            }
+            Ok(())
+        });
+        let entry = entry.map_err(PackageError::file("read", name))?;
+        self.entries.insert(name.to_owned(), entry);
+        if limit.is_some() {
+            self.texts.insert(name.to_owned(), text);
+        }
+        Ok(())
+    }
+}
+
+/// Reads to the end and hashes, piece by piece; each piece is also given to `each`.
+pub(crate) fn hash(content: &mut dyn Read, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<Entry> {
+    let mut hash = Sha256::new();
+    let mut size = 0;
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let read = match content.read(&mut buffer) {
+            Ok(0) => return Ok(Entry { size, sha256: hex(&hash.finalize()) }),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        let piece = &buffer[..read];
+        hash.update(piece);
+        size += read as u64;
+        each(piece)?;
+    }
+}
+
+fn text(texts: &mut BTreeMap<String, Vec<u8>>, name: &'static str) -> Result<String, PackageError> {
+    let bytes = texts.remove(name).ok_or(PackageError::Missing { entry: name })?;
+    String::from_utf8(bytes).map_err(|_| PackageError::NotText { entry: name.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limited(limits: &Limits) -> PackageError {
+        let directory = tempfile::tempdir().unwrap();
+        let source = directory.path().join("source");
+        std::fs::create_dir_all(source.join("payload")).unwrap();
+        std::fs::write(source.join(MANIFEST), "format = 1\nname = \"x\"\nversion = \"1\"\n").unwrap();
+        std::fs::write(source.join("payload/a"), vec![0; 5000]).unwrap();
+        let out = directory.path().join("x.tar.gz");
+        crate::build(&source, &out).unwrap();
+        let policy = PackagePolicy { allow_unsigned: true, ..PackagePolicy::default() };
+        read_within(&out, &policy, limits).unwrap_err()
+    }
+
+    #[test]
+    fn pkg_4_an_archive_with_too_many_entries_is_refused() {
+        let error = limited(&Limits { entries: 2, ..Limits::default() });
+        assert!(matches!(error, PackageError::TooLarge { limit: 2, found: 3, .. }), "{error}");
+    }
+
+    #[test]
+    fn pkg_4_a_file_that_unpacks_to_too_much_is_refused() {
+        let error = limited(&Limits { file: 4999, ..Limits::default() });
+        assert!(matches!(error, PackageError::TooLarge { limit: 4999, found: 5000, .. }), "{error}");
+    }
+
+    #[test]
+    fn pkg_4_files_that_unpack_to_too_much_together_are_refused() {
+        let error = limited(&Limits { total: 5010, ..Limits::default() });
+        assert!(matches!(error, PackageError::TooLarge { limit: 5010, .. }), "{error}");
+    }
+}

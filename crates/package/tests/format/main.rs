@@ -1,0 +1,8 @@
+//! The package format as its users see it: what is accepted, what is refused, and why.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are not tests to the lint")]
+
+mod built;
+mod manifests;
+mod refusals;
+mod sample;

@@ -1,0 +1,147 @@
+//! What a manifest may say (PKG-1), and what migrations may be called.
+
+use package::PackageError;
+use rollup_model::inventory::PackagePolicy;
+
+use crate::sample::{MANIFEST, file, files, files_with, gzip, read, read_with, sums, tar};
+
+/// The messages about a manifest in which `from` is replaced.
+fn problems(from: &str, to: &str) -> Vec<String> {
+    assert!(MANIFEST.contains(from), "the sample has no {from:?}");
+    match read(files_with(&MANIFEST.replacen(from, to, 1))) {
+        Err(PackageError::Manifest { problems }) => problems.into_iter().map(|problem| problem.message).collect(),
+        other => panic!("expected problems of the manifest, found {other:?}"),
+    }
+}
+
+fn one(from: &str, to: &str, expected: &str) {
+    let found = problems(from, to);
+    assert!(found.len() == 1 && found[0].contains(expected), "expected {expected:?}, found {found:?}");
+}
+
+#[test]
+fn pkg_1_an_unknown_key_is_refused() {
+    one("format = 1", "format = 1\nfromat = 2", "unknown field `fromat`");
+}
+
+#[test]
+fn pkg_1_an_unknown_format_is_refused_without_further_complaints() {
+    one("format = 1\nname = \"orders\"", "format = 2\nname = \"\"", "`format` is 2: expected 1");
+}
+
+#[test]
+fn pkg_1_all_mistakes_of_a_manifest_are_reported_at_once() {
+    let manifest = MANIFEST
+        .replace("\"2.0.0\"", "\"two\"")
+        .replace("1.*", "1*")
+        .replace("payload/app.jar", "payload/none.jar")
+        .replace("0644", "4755")
+        .replace("hooks/key.sh", "hooks/none.sh");
+    let Err(PackageError::Manifest { problems }) = read(files_with(&manifest)) else { panic!("must be refused") };
+    assert_eq!(problems.len(), 5, "{problems:#?}");
+}
+
+#[test]
+fn pkg_1_words_of_the_header_are_checked() {
+    one("\"orders\"", "\"../orders\"", "`name`");
+    one("\"any\"", "\"x86 64\"", "`architecture`");
+    one("orders-api.service", "orders-api", "`units` contains `orders-api`");
+    one("[\"orders-api.service\"]", "[\"a.service\", \"a.service\"]", "twice");
+}
+
+#[test]
+fn pkg_1_a_component_without_a_file_is_refused() {
+    one("payload/app.jar", "payload/none.jar", "component `payload/none.jar`");
+    one("payload/app.jar", "hooks/key.sh", "below `payload/`");
+}
+
+#[test]
+fn pkg_4_a_destination_that_is_not_a_normalised_absolute_path_is_refused() {
+    for bad in ["opt/x", "/opt/../etc/passwd", "/opt//x", "/opt/x/", "/opt/./x", "/"] {
+        one("/opt/orders/app.jar", bad, "expected a normalised absolute path");
+    }
+}
+
+#[test]
+fn pkg_4_a_destination_outside_the_allowed_places_is_refused() {
+    for bad in ["/etc/cron.d/x", "/optional/x", "/opt"] {
+        one("/opt/orders/app.jar", bad, "is not allowed: expected below /opt, /usr/local, /srv");
+    }
+}
+
+#[test]
+fn pkg_4_the_policy_replaces_the_places_that_are_allowed_by_default() {
+    let mut entries = files_with(&MANIFEST.replace("/opt/orders/", "/etc/systemd/system/"));
+    entries.push(sums(&entries));
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("x.tar.gz");
+    std::fs::write(&path, gzip(&tar(&entries, true))).unwrap();
+    let policy = |place: &str| PackagePolicy { allow_unsigned: true, allowed_destinations: vec![place.to_owned()] };
+    assert!(package::read(&path, &policy("/etc/systemd/system/")).is_ok());
+    assert!(package::read(&path, &policy("/")).is_ok());
+    assert!(package::read(&path, &policy("/opt")).is_err());
+    assert!(package::read(&path, &policy("")).is_err(), "an empty place must not stand for every place");
+}
+
+#[test]
+fn pkg_4_a_destination_that_occurs_twice_or_lies_below_another_is_refused() {
+    let again = |destination: &str| {
+        let component = MANIFEST.split("[[").nth(1).unwrap().replace("/opt/orders/app.jar", destination);
+        problems("[[hooks]]", &format!("[[{component}[[hooks]]"))
+    };
+    assert!(again("/opt/orders/app.jar")[0].contains("occurs twice"));
+    assert!(again("/opt/orders/app.jar/x")[0].contains("lies below the file"));
+}
+
+#[test]
+fn pkg_4_a_mode_or_account_that_could_mean_something_else_is_refused() {
+    one("0644", "4755", "no setuid");
+    for bad in ["rw-", "64", "00644", "0648", "+644"] {
+        one("0644", bad, "octal digits");
+    }
+    one("owner = \"orders\"", "owner = \"-x\"", "owner `-x`");
+    one("group = \"orders\"", "group = \"a:b\"", "group `a:b`");
+}
+
+#[test]
+fn pkg_1_a_hook_must_be_a_file_of_the_package_and_have_a_limit() {
+    one("hooks/key.sh", "payload/app.jar", "hook `payload/app.jar`");
+    one("60s", "0s", "longer than 0s");
+    one("60s", "soon", "`soon` is not a length of time");
+    one("post-install", "later", "unknown variant `later`");
+}
+
+#[test]
+fn pkg_1_migrations_run_in_the_order_of_their_numbers_and_contract_ones_last() {
+    let mut entries = files();
+    entries.push(file("migrations/V10.0__late.sql", ""));
+    entries.push(file("migrations/V9.1__early.sql", ""));
+    entries.push(file("migrations/contract/V2.1__drop.sql", ""));
+    let (release, _) = read(entries).unwrap();
+    let names: Vec<_> = release.migrations.iter().map(|migration| migration.name.as_str()).collect();
+    assert_eq!(names, ["V2.0.0__add_note.sql", "V9.1__early.sql", "V10.0__late.sql", "V2.1__drop.sql"]);
+}
+
+#[test]
+fn pkg_1_migrations_that_contradict_each_other_are_refused() {
+    for name in [
+        "migrations/V2.0__same_version.sql",
+        "migrations/contract/V2__same_version.sql",
+        "migrations/U3__leads_back_from_nothing.sql",
+        "migrations/U2__leads_back_twice.sql",
+        "migrations/contract/U2.0.0__no_way_back.sql",
+        "migrations/add_note.sql",
+        "migrations/V2.0.0_one_underscore.sql",
+        "migrations/V3__with space.sql",
+        "migrations/V3__.sql",
+    ] {
+        let error = read_with(file(name, "")).unwrap_err();
+        assert!(matches!(error, PackageError::Migrations { .. }), "{name}: {error:?}");
+    }
+}
+
+#[test]
+fn pkg_1_a_migration_that_is_not_text_is_refused() {
+    let error = read_with(file("migrations/V3__x.sql", b"\xff")).unwrap_err();
+    assert!(matches!(error, PackageError::NotText { .. }), "{error:?}");
+}

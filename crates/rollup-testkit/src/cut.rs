@@ -1,0 +1,56 @@
+//! Where a run is cut, and how.
+
+use std::fmt;
+
+/// How a command is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// The process dies before the command is sent.
+    KillBefore,
+    /// The process dies once the command has taken effect.
+    KillAfter,
+    /// The process dies with the command under way: it takes effect a little later.
+    KillLate,
+    /// The command is lost, and nobody knows.
+    LostBefore,
+    /// The command took effect, and its answer is lost.
+    LostAfter,
+    /// The answer is lost, and the command takes effect a little later.
+    LostLate,
+    /// A look is lost on its way.
+    Unreachable,
+}
+
+impl Kind {
+    /// Every way to cut a command that changes something.
+    pub const MUTATING: [Kind; 6] =
+        [Kind::KillBefore, Kind::KillAfter, Kind::KillLate, Kind::LostBefore, Kind::LostAfter, Kind::LostLate];
+
+    /// Whether the process dies.
+    pub fn kills(self) -> bool {
+        matches!(self, Kind::KillBefore | Kind::KillAfter | Kind::KillLate)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Kind::KillBefore => "killed before",
+            Kind::KillAfter => "killed after",
+            Kind::KillLate => "killed during",
+            Kind::LostBefore => "lost before",
+            Kind::LostAfter => "lost after",
+            Kind::LostLate => "lost during",
+            Kind::Unreachable => "unreachable",
+        })
+    }
+}
+
+/// One cut of one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cut {
+    /// Which command, counted from 0: among those that change something, or among looks for [`Kind::Unreachable`].
+    pub at: usize,
+    /// How.
+    pub kind: Kind,
+}

@@ -1,0 +1,220 @@
+//! The machines of a simulated pair as the engine sees them, and the cuts.
+//!
+//! All machines share one [`World`]. Time is tokio's paused clock: a command takes a few simulated milliseconds, and the
+//! world moves on by itself whenever a command looks at it.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use rollup_engine::Hosts;
+use rollup_model::NodeName;
+use rollup_remote::{Cmd, Effect, Host, Output, RemoteError};
+use tokio::{sync::Notify, time::Instant};
+
+use crate::{
+    call::{Answer, Call},
+    cut::{Cut, Kind},
+    world::World,
+};
+
+/// What one command takes.
+const LATENCY: Duration = Duration::from_millis(3);
+
+/// How much later a command takes effect whose sender died or was cut off meanwhile.
+const LATE: Duration = Duration::from_millis(1500);
+
+/// A command that was sent to a machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// Its id; for a job the id of what the job does.
+    pub id: String,
+    /// The machine.
+    pub node: NodeName,
+    /// Steps that were in progress, by the journal.
+    pub step: String,
+    /// When, since the pair began.
+    pub at: Duration,
+    /// Whether it may change something.
+    pub mutating: bool,
+}
+
+#[derive(Default)]
+struct Control {
+    sent: Vec<Sent>,
+    mutating: usize,
+    reading: usize,
+    cut: Option<Cut>,
+    fired: Option<Sent>,
+    deaf: Vec<(NodeName, String)>,
+}
+
+/// A simulated pair.
+pub struct Sim {
+    world: Mutex<World>,
+    control: Mutex<Control>,
+    killed: Notify,
+    origin: Instant,
+}
+
+/// What becomes of one command.
+enum Fate {
+    Answered(Answer),
+    Lost(RemoteError),
+    Dead,
+}
+
+impl Sim {
+    /// A pair that begins now. Needs tokio's paused clock.
+    pub fn new(world: World) -> Arc<Self> {
+        Arc::new(Self {
+            world: Mutex::new(world),
+            control: Mutex::default(),
+            killed: Notify::new(),
+            origin: Instant::now(),
+        })
+    }
+
+    /// The machines.
+    pub fn hosts(self: &Arc<Self>) -> Hosts {
+        let names: Vec<_> = self.world().machines.keys().cloned().collect();
+        let host = |node: &NodeName| Arc::new(FakeHost { sim: Arc::clone(self), node: node.clone() }) as Arc<dyn Host>;
+        names.into_iter().map(|node| (node.clone(), host(&node))).collect()
+    }
+
+    /// The state of everything, brought up to now.
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
+        world.advance(self.origin.elapsed());
+        world
+    }
+
+    /// Cuts a later command, once.
+    pub fn cut(&self, cut: Cut) {
+        self.control().cut = Some(cut);
+    }
+
+    /// From now on `node` does not answer commands whose id begins with `prefix`.
+    pub fn make_deaf(&self, node: &NodeName, prefix: &str) {
+        self.control().deaf.push((node.clone(), prefix.to_owned()));
+    }
+
+    /// Every machine answers everything again.
+    pub fn heal(&self) {
+        self.control().deaf.clear();
+    }
+
+    /// The command that was cut.
+    pub fn fired(&self) -> Option<Sent> {
+        self.control().fired.clone()
+    }
+
+    /// Every command that was sent, in order.
+    pub fn sent(&self) -> Vec<Sent> {
+        self.control().sent.clone()
+    }
+
+    /// Simulated time since the pair began.
+    pub fn elapsed(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
+    /// Ends when a cut has killed the process.
+    pub async fn killed(&self) {
+        self.killed.notified().await;
+    }
+
+    fn control(&self) -> MutexGuard<'_, Control> {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts the command and tells whether it is the one to cut.
+    fn count(&self, node: &NodeName, call: &Call, effect: Effect, step: String) -> Option<Kind> {
+        let mut control = self.control();
+        let mutating = effect == Effect::Mutate;
+        let id = if call.id == "job.start" { call.arg(6) } else { call.id.as_str() };
+        let sent = Sent { id: id.to_owned(), node: node.clone(), step, at: self.origin.elapsed(), mutating };
+        control.sent.push(sent.clone());
+        let counter = if mutating { &mut control.mutating } else { &mut control.reading };
+        let at = std::mem::replace(counter, *counter + 1);
+        let kind = control.cut.filter(|cut| cut.at == at && (cut.kind == Kind::Unreachable) != mutating)?.kind;
+        control.cut = None;
+        control.fired = Some(sent);
+        Some(kind)
+    }
+
+    fn send(&self, node: &NodeName, call: Call, effect: Effect) -> Fate {
+        let mut world = self.world();
+        let step = world.steps_in_progress();
+        let kind = self.count(node, &call, effect, step);
+        let deaf = self.control().deaf.iter().any(|(deaf, prefix)| deaf == node && call.id.starts_with(prefix.as_str()));
+        let host = node.to_string();
+        let in_doubt = |id: &str, why: &str| RemoteError::InDoubt { host: host.clone(), id: id.to_owned(), why: why.to_owned() };
+        if deaf || kind == Some(Kind::Unreachable) {
+            return Fate::Lost(RemoteError::Unreachable { host, why: "cut by the test".to_owned() });
+        }
+        match kind {
+            None | Some(Kind::Unreachable) => Fate::Answered(world.run(node, &call)),
+            Some(Kind::KillBefore) => Fate::Dead,
+            Some(Kind::KillAfter) => {
+                // Nobody is left to hear the answer.
+                let _unheard = world.run(node, &call);
+                Fate::Dead
+            }
+            Some(Kind::KillLate) => {
+                world.run_later(LATE, node, call);
+                Fate::Dead
+            }
+            Some(Kind::LostBefore) => Fate::Lost(in_doubt(&call.id, "cut by the test before it was sent")),
+            Some(Kind::LostAfter) => {
+                let _unheard = world.run(node, &call);
+                Fate::Lost(in_doubt(&call.id, "its answer was cut by the test"))
+            }
+            Some(Kind::LostLate) => {
+                let error = in_doubt(&call.id, "cut by the test while it was under way");
+                world.run_later(LATE, node, call);
+                Fate::Lost(error)
+            }
+        }
+    }
+}
+
+/// One machine of a simulated pair.
+struct FakeHost {
+    sim: Arc<Sim>,
+    node: NodeName,
+}
+
+#[async_trait::async_trait]
+impl Host for FakeHost {
+    fn name(&self) -> &str {
+        self.node.as_str()
+    }
+
+    async fn exec(&self, cmd: &Cmd) -> Result<Output, RemoteError> {
+        let call = Call::of(cmd);
+        #[expect(clippy::disallowed_methods, reason = "a simulated command takes simulated time")]
+        tokio::time::sleep(LATENCY).await;
+        if cmd.id == "node.quiet" {
+            let busy = self.sim.world().busy(&self.node).min(cmd.deadline);
+            #[expect(clippy::disallowed_methods, reason = "waiting for the machine's lock is what this command does")]
+            tokio::time::sleep(busy).await;
+        }
+        match self.sim.send(&self.node, call, cmd.effect) {
+            Fate::Answered(Ok(stdout)) => Ok(Output { stdout, stderr: String::new() }),
+            Fate::Answered(Err(failed)) => Err(RemoteError::Exit {
+                host: self.node.to_string(),
+                id: cmd.id.to_owned(),
+                code: failed.code,
+                stdout: failed.stdout,
+                stderr: failed.stderr,
+            }),
+            Fate::Lost(error) => Err(error),
+            Fate::Dead => {
+                self.sim.killed.notify_one();
+                std::future::pending().await
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Where a run stands, asked while it goes on or after it stopped.
+
+use jiff::Timestamp;
+use rollup_model::{Plan, RunState, StepState, event::StopReason, fold::RunStatus};
+
+use super::{Names, reason_text};
+use crate::{
+    Interruption, Style, human,
+    human::one_line,
+    layout::{Page, pad, wrap},
+    style::{Paint, Sign},
+};
+
+/// Where a run stands. `live`: whether a process works on it now, as its lock tells. The last line is the next command.
+pub fn status_page(plan: &Plan, state: &RunState, now: Timestamp, live: bool, names: &Names, style: &Style) -> String {
+    let mut page = Page::new(style);
+    page.text(0, Paint::Strong, &format!("run {}: {}", plan.run, plan.title));
+    page.blank();
+    let (word, paint) = standing(state, live);
+    let by = match &state.status {
+        RunStatus::TakenBack { by } => format!(" by run {by}"),
+        _ => String::new(),
+    };
+    page.entry(2, 14, "state", paint, &format!("{word}{by}"));
+    if let Some(by) = &state.by {
+        let text = format!("{}@{}, process {}, {} {}", by.user, by.host, by.pid, names.program, by.version);
+        page.entry(2, 14, "by", Paint::Plain, &one_line(&text));
+    }
+    if let Some(started) = state.started {
+        let took = human::duration(human::millis_between(started, now));
+        page.entry(2, 14, "since", Paint::Plain, &format!("{} ({took})", human::date(started, style)));
+    }
+    if let Some(last) = state.last {
+        let ago = human::duration(human::millis_between(last, now));
+        page.entry(2, 14, "last record", Paint::Plain, &format!("{} ago", ago));
+    }
+    steps_now(&mut page, plan, state, now, live);
+    interruption(&mut page, plan, state);
+
+    page.head("phases");
+    phases(&mut page, plan, state);
+
+    if !state.notes.is_empty() {
+        page.head("notes");
+        for note in &state.notes {
+            page.signed(2, Sign::Note, Paint::Plain, &one_line(note));
+        }
+    }
+    page.blank();
+    page.verbatim(0, 6, "next:", &next(state, live, names));
+    page.finish()
+}
+
+fn standing(state: &RunState, live: bool) -> (&'static str, Paint) {
+    match (&state.status, live) {
+        (RunStatus::Running, true) => ("running", Paint::Good),
+        (RunStatus::Running, false) => ("interrupted: no process works on it", Paint::Caution),
+        (RunStatus::Stopped { reason: StopReason::Failed }, _) => ("stopped: a step failed", Paint::Bad),
+        (RunStatus::Stopped { reason: StopReason::Operator }, _) => ("stopped by the operator", Paint::Caution),
+        (RunStatus::Stopped { reason: StopReason::Pause }, _) => ("paused", Paint::Caution),
+        (RunStatus::Stopped { reason: StopReason::Blocked }, _) => (reason_text(StopReason::Blocked), Paint::Caution),
+        (RunStatus::Finished, _) => ("finished", Paint::Good),
+        (RunStatus::TakenBack { .. }, _) => ("taken back", Paint::Caution),
+    }
+}
+
+/// Steps begun and not ended; while a look goes on, which leaves no record, the step that comes next.
+fn steps_now(page: &mut Page<'_>, plan: &Plan, state: &RunState, now: Timestamp, live: bool) {
+    for step in &plan.steps {
+        let Some(record) = state.steps.get(&step.id) else { continue };
+        let since = record.started.map(|started| human::duration(human::millis_between(started, now)));
+        match record.state {
+            StepState::InDoubt => {
+                let word = if live { "step" } else { "in doubt" };
+                let since = since.map(|since| format!(", begun {since} ago")).unwrap_or_default();
+                page.entry(2, 14, word, Paint::Plain, &format!("{}: {}{since}", step.id, step.title));
+            }
+            StepState::Failed => {
+                page.entry(2, 14, "failed", Paint::Bad, &format!("{}: {}", step.id, step.title));
+                if let Some(error) = &record.error {
+                    page.entry(2, 14, "", Paint::Plain, &one_line(error));
+                }
+            }
+            StepState::Pending | StepState::Done => {}
+        }
+    }
+    let in_doubt = state.steps.values().any(|record| record.state == StepState::InDoubt);
+    let ended = matches!(state.status, RunStatus::Finished | RunStatus::TakenBack { .. });
+    let open = plan.steps.iter().find(|step| state.get(&step.id) == StepState::Pending);
+    if let Some(step) = open.filter(|_| !in_doubt && !ended) {
+        let word = if live { "step" } else { "comes next" };
+        page.entry(2, 14, word, Paint::Plain, &format!("{}: {}", step.id, step.title));
+    }
+}
+
+/// The interruption against its budget, and one line for each step that had a part in it.
+pub(super) fn interruption(page: &mut Page<'_>, plan: &Plan, state: &RunState) {
+    let interruption = Interruption::of(plan, state);
+    page.entry(2, 14, "interruption", interruption.paint(), &interruption.text());
+    for share in &interruption.by_step {
+        let step = share.step.as_ref().map_or_else(|| "between steps".to_owned(), ToString::to_string);
+        page.entry(2, 14, "", Paint::Plain, &format!("{} during {step}", human::seconds(share.millis)));
+    }
+}
+
+fn phases(page: &mut Page<'_>, plan: &Plan, state: &RunState) {
+    let style = page.style;
+    let column = plan.phases.iter().map(|phase| phase.id.as_str().len()).max().unwrap_or_default();
+    for phase in &plan.phases {
+        let steps: Vec<_> = plan.steps.iter().filter(|step| step.phase == phase.id).collect();
+        let is = |wanted: StepState| steps.iter().filter(|step| state.get(&step.id) == wanted).count();
+        let done = is(StepState::Done);
+        let sign = match () {
+            () if is(StepState::Failed) > 0 => Sign::Failed,
+            () if done == steps.len() => Sign::Done,
+            () if state.phase.as_ref() == Some(&phase.id) => Sign::Retried,
+            () => Sign::Pending,
+        };
+        let left =
+            format!("{} {}  {done:>2} of {:<2}  ", style.sign(sign), pad(phase.id.as_str(), column), steps.len());
+        for (at, line) in wrap(&phase.title, style.width.saturating_sub(2 + column + 14)).iter().enumerate() {
+            let left = if at == 0 { left.clone() } else { " ".repeat(column + 14) };
+            page.raw(&format!("  {left}{line}"));
+        }
+    }
+}
+
+fn next(state: &RunState, live: bool, names: &Names) -> String {
+    let Names { program, run } = names;
+    match (&state.status, live) {
+        (_, true) => format!("{program} status {run}"),
+        (RunStatus::Stopped { reason: StopReason::Blocked }, _) => format!("{program} precheck"),
+        (RunStatus::Finished | RunStatus::TakenBack { .. }, _) => format!("{program} health"),
+        _ => format!("{program} resume {run}"),
+    }
+}

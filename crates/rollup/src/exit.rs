@@ -1,0 +1,94 @@
+//! Exit codes, and errors that know theirs. They are API: scripts and CI branch on them.
+
+use std::fmt;
+
+/// Done.
+pub const DONE: u8 = 0;
+/// Something this program did not foresee.
+pub const UNEXPECTED: u8 = 1;
+/// Usage, inventory or playbook.
+pub const USAGE: u8 = 2;
+/// A check said no; nothing was changed.
+pub const BLOCKED: u8 = 3;
+/// A step failed; the run can go on.
+pub const FAILED: u8 = 4;
+/// Stopped by the operator; the run can go on.
+pub const STOPPED: u8 = 5;
+/// Taken back; the old version serves.
+pub const ROLLED_BACK: u8 = 6;
+/// Taking back failed.
+pub const ROLLBACK_FAILED: u8 = 7;
+/// Another run holds the nodes.
+pub const LOCKED: u8 = 8;
+
+/// What `--help` says about them.
+pub const HELP: &str = "\
+Exit codes:
+  0  done
+  1  unexpected error
+  2  usage, inventory or playbook
+  3  blocked by a check, nothing changed
+  4  a step failed, `rollup resume` goes on
+  5  stopped by the operator, `rollup resume` goes on
+  6  rolled back, the old version serves
+  7  rollback failed
+  8  locked by another run";
+
+/// An error that ends the program: its exit code, what happened, what to type next.
+#[derive(Debug)]
+pub struct Exit {
+    /// One of the constants of this module.
+    pub code: u8,
+    /// What happened, outermost first.
+    pub error: anyhow::Error,
+    /// The next command, or file and line.
+    pub hint: Option<String>,
+}
+
+/// The result of a command: the exit code of a regular end.
+pub type Ended = Result<u8, Exit>;
+
+impl Exit {
+    /// An error with a code of its own.
+    pub fn new(code: u8, error: impl fmt::Display) -> Self {
+        Self { code, error: anyhow::anyhow!("{error}"), hint: None }
+    }
+
+    /// A mistake in what was typed or written.
+    pub fn usage(error: impl fmt::Display) -> Self {
+        Self::new(USAGE, error)
+    }
+
+    /// The same error with the next command.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl From<anyhow::Error> for Exit {
+    fn from(error: anyhow::Error) -> Self {
+        Self { code: UNEXPECTED, error, hint: None }
+    }
+}
+
+impl From<std::io::Error> for Exit {
+    fn from(error: std::io::Error) -> Self {
+        anyhow::Error::from(error).into()
+    }
+}
+
+impl From<rollup_engine::journal::JournalError> for Exit {
+    fn from(error: rollup_engine::journal::JournalError) -> Self {
+        use rollup_engine::journal::JournalError;
+        let hint = match &error {
+            JournalError::Damaged { .. } | JournalError::PlanChanged { .. } => {
+                Some("each node keeps a copy in /var/lib/rollup/runs; compare before anything else".to_owned())
+            }
+            _ => None,
+        };
+        let code = if matches!(error, JournalError::InUse { .. }) { LOCKED } else { UNEXPECTED };
+        Self { code, error: error.into(), hint }
+    }
+}

@@ -1,0 +1,140 @@
+//! From what was typed to a plan: package, lock, facts, roles, compile.
+
+use std::{
+    collections::hash_map::RandomState,
+    hash::{BuildHasher, Hasher},
+    path::{Path, PathBuf},
+};
+
+use rollup_engine::{Examined, Stage, fetch_mirror, lock};
+use rollup_model::{
+    Finding, Inventory, NodeName, Plan, Playbook, Release, RunState, StepId,
+    compile::{Identity, Site as Grounds},
+    plan::hex,
+    playbook,
+};
+use rollup_remote::ReadOnly;
+use rollup_ui::pages::{self, Locked, Next};
+
+use crate::{
+    cli::Upgrade,
+    exit::{BLOCKED, Exit, LOCKED, USAGE},
+    screen::Screen,
+    site::{Site, diagnosed, versions},
+};
+
+const BUILT_IN: &str = include_str!("../../../playbooks/ha-upgrade.toml");
+
+/// Reads the package with every check that needs no node (PKG-1, PKG-4).
+pub async fn read_package(file: &Path, inventory: &Inventory) -> Result<Release, Exit> {
+    if !file.exists() {
+        return Err(Exit::usage(format!("there is no package {}", file.display()))
+            .hint("name the file: --pkg DIR/NAME-VERSION.tar.gz"));
+    }
+    let (file, policy) = (std::path::absolute(file)?, inventory.package.clone());
+    let read = tokio::task::spawn_blocking(move || package::read(&file, &policy)).await;
+    let read = read.map_err(|error| Exit::from(anyhow::Error::from(error)))?;
+    let (release, _) = read.map_err(refused)?;
+    Ok(release)
+}
+
+/// A package that is not accepted, as an end of the program.
+pub fn refused(error: package::PackageError) -> Exit {
+    let hint = error.hint();
+    let exit = Exit { code: BLOCKED, error: error.into(), hint: None };
+    match hint {
+        Some(hint) => exit.hint(hint),
+        None => exit,
+    }
+}
+
+fn read_playbook(file: Option<&PathBuf>, color: bool) -> Result<Playbook, Exit> {
+    let (name, text) = match file {
+        None => (PathBuf::from("ha-upgrade.toml"), BUILT_IN.to_owned()),
+        Some(file) => {
+            let text = std::fs::read_to_string(file);
+            let text = text.map_err(|error| Exit::usage(format!("cannot read the playbook {}: {error}", file.display())))?;
+            (file.clone(), text)
+        }
+    };
+    playbook::load(&text).map_err(|problems| diagnosed(&name, &text, &problems, color))
+}
+
+/// Refuses when another run holds a node, and says who, at which step, since when (FAIL-4). One round trip to each node;
+/// nodes that do not answer are left for the checks to report.
+pub async fn refuse_when_locked(site: &Site, screen: &Screen) -> Result<(), Exit> {
+    let asked = site.hosts.iter().map(|(node, host)| async move {
+        let holder = lock::holder(ReadOnly::new(host.as_ref())).await;
+        (node, holder)
+    });
+    for asked in asked.collect::<Vec<_>>() {
+        if let (node, Ok(Some(holder))) = asked.await {
+            return Err(locked(site, screen, node, &holder).await);
+        }
+    }
+    Ok(())
+}
+
+/// The page for whoever comes second.
+pub async fn locked(site: &Site, screen: &Screen, node: &NodeName, holder: &lock::Holder) -> Exit {
+    let mirror = match site.hosts.get(node) {
+        Some(host) => fetch_mirror(ReadOnly::new(host.as_ref()), &holder.run).await.ok(),
+        None => None,
+    };
+    let step: Option<StepId> = mirror.and_then(|mirror| RunState::fold(&mirror.records).step);
+    let run = &holder.run;
+    let next = [
+        Next::new(format!("rollup status {run}"), format!("see where it stands, on {}", holder.by.host)),
+        Next::new(format!("rollup resume {run}"), "go on with it there when its process is dead"),
+        Next::new(format!("rollup unlock {run} --reason '…'"), "free the nodes when it will never go on"),
+    ];
+    let page = Locked { node, run, by: &holder.by, step: step.as_ref(), since: holder.since };
+    Exit::new(LOCKED, pages::locked_page(&page, jiff::Timestamp::now(), &next, screen.err()))
+}
+
+/// A plan, and what it was made from.
+pub struct Planned {
+    /// The plan.
+    pub plan: Plan,
+    /// Findings that do not stop it.
+    pub findings: Vec<Finding>,
+}
+
+/// Makes the plan of an upgrade. Changes nothing.
+pub async fn plan_upgrade(site: &Site, typed: &Upgrade, screen: &Screen) -> Result<Planned, Exit> {
+    let playbook = read_playbook(typed.playbook.as_ref(), screen.color())?;
+    let waiting = screen.waiting("reading the package and the facts of all nodes");
+    refuse_when_locked(site, screen).await?;
+    let release = read_package(&typed.pkg, &site.inventory).await?;
+    let examined = site.examine(Some(&release), Stage::Fresh).await;
+    drop(waiting);
+    let errors = examined.errors();
+    if !errors.is_empty() {
+        let count = errors.len();
+        let page = screen.findings(&examined.findings);
+        let error = format!("{page}\n{count} check{} said no; nothing was changed", if count == 1 { "" } else { "s" });
+        let hint = format!("mend what is listed, then: rollup precheck --pkg {}", typed.pkg.display());
+        return Err(Exit::new(BLOCKED, error).hint(hint));
+    }
+    let plan = compile(site, &playbook, &release, &examined)?;
+    Ok(Planned { plan, findings: examined.findings })
+}
+
+fn compile(site: &Site, playbook: &Playbook, release: &Release, examined: &Examined) -> Result<Plan, Exit> {
+    let grounds = Grounds { inventory: &site.inventory, release: Some(release), facts: &examined.facts };
+    let plan = rollup_model::compile(playbook, &grounds, &versions(examined), site.registry.as_ref(), &identity()?);
+    plan.map_err(|problems| {
+        let lines: Vec<_> = problems
+            .iter()
+            .map(|p| p.hint.as_ref().map_or_else(|| p.message.clone(), |hint| format!("{} ({hint})", p.message)))
+            .collect();
+        Exit::new(USAGE, format!("playbook `{}` gives no plan:\n  {}", playbook.name, lines.join("\n  ")))
+            .hint("mend the playbook, then: rollup plan --playbook FILE --pkg FILE")
+    })
+}
+
+/// A fresh identity for a run: the time, and four random hex digits.
+pub fn identity() -> Result<Identity, Exit> {
+    let tail = hex(&RandomState::new().build_hasher().finish().to_le_bytes()[..2]);
+    Identity::new(jiff::Timestamp::now(), &tail).map_err(|error| anyhow::Error::from(error).into())
+}

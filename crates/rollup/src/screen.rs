@@ -1,0 +1,162 @@
+//! The operator's terminal: data on standard output, people on standard error, and nothing breaks when either is closed.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    time::Duration,
+};
+
+use console::Term;
+use indicatif::{ProgressBar, ProgressStyle};
+use rollup_model::{Finding, Plan, RunState, Sink};
+use rollup_ui::{
+    Bars, JsonLines, Lines, Style,
+    pages,
+};
+
+use crate::{
+    cli::{Color, Global},
+    exit::Exit,
+};
+
+/// How to talk to the operator.
+pub struct Screen {
+    out: Style,
+    err: Style,
+    json: bool,
+    verbose: bool,
+    quiet: bool,
+}
+
+impl Screen {
+    /// Decides once from flags, environment and terminals.
+    pub fn new(global: &Global) -> Self {
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let color = |is_terminal: bool| match global.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => is_terminal && !no_color,
+        };
+        Self {
+            out: Style::detect(&Term::stdout(), color(io::stdout().is_terminal())),
+            err: Style::detect(&Term::stderr(), color(io::stderr().is_terminal())),
+            json: global.json,
+            verbose: global.verbose > 0,
+            quiet: global.quiet,
+        }
+    }
+
+    /// Style of standard output.
+    pub fn out(&self) -> &Style {
+        &self.out
+    }
+
+    /// Style of standard error.
+    pub fn err(&self) -> &Style {
+        &self.err
+    }
+
+    /// Whether data is asked for as JSON.
+    pub fn json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether more is asked for.
+    pub fn verbose(&self) -> bool {
+        self.verbose
+    }
+
+    /// Whether errors may be coloured.
+    pub fn color(&self) -> bool {
+        self.err.color
+    }
+
+    /// Writes data. A reader that went away is success: it has what it wanted.
+    pub fn data(&self, text: &str) -> Result<(), Exit> {
+        let mut out = io::stdout().lock();
+        let written = out.write_all(text.as_bytes()).and_then(|()| match text.ends_with('\n') {
+            true => out.flush(),
+            false => out.write_all(b"\n").and_then(|()| out.flush()),
+        });
+        match written {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells people. Nobody is left to tell when standard error is closed.
+    pub fn tell(&self, text: &str) {
+        let mut err = io::stderr().lock();
+        let _closed = writeln!(err, "{}", text.trim_end());
+    }
+
+    /// A page of findings for standard error.
+    pub fn findings(&self, findings: &[Finding]) -> String {
+        pages::findings_table(findings, self.verbose, &self.err)
+    }
+
+    /// A spinner while something short is waited for; gone when dropped.
+    pub fn waiting(&self, what: &str) -> Waiting {
+        if self.quiet || self.json || !io::stderr().is_terminal() {
+            return Waiting(None);
+        }
+        let bar = ProgressBar::new_spinner();
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+            bar.set_style(style);
+        }
+        bar.set_message(what.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(120));
+        Waiting(Some(bar))
+    }
+
+    /// The displays that follow a run.
+    pub fn follow(&self, plan: &Plan, start: &RunState) -> Following {
+        let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+        let mut lines = None;
+        if self.json {
+            sinks.push(Box::new(JsonLines::new(io::stdout())));
+        }
+        if !self.quiet && !self.json {
+            if io::stderr().is_terminal() {
+                sinks.push(Box::new(Bars::stderr(plan, start, &self.err)));
+            } else {
+                let plain = Lines::new(plan, start, &self.err, io::stderr());
+                lines = Some(plain.clone());
+                sinks.push(Box::new(plain));
+            }
+        }
+        Following { sinks, lines }
+    }
+
+    /// Asks for a yes. Without a terminal nobody can be asked: `--yes` is needed then.
+    pub fn confirm(&self, question: &str, yes: bool, command: &str) -> Result<bool, Exit> {
+        if yes {
+            return Ok(true);
+        }
+        if !io::stderr().is_terminal() || !io::stdin().is_terminal() {
+            return Err(Exit::usage("nobody can be asked without a terminal, and this may interrupt clients")
+                .hint(format!("{command} --yes")));
+        }
+        let asked = dialoguer::Confirm::new().with_prompt(question).default(false).interact_opt();
+        asked.map(|answer| answer == Some(true)).map_err(|error| anyhow::Error::from(error).into())
+    }
+}
+
+/// A spinner that is gone when dropped.
+pub struct Waiting(Option<ProgressBar>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// The displays of a run.
+pub struct Following {
+    /// For the recorder.
+    pub sinks: Vec<Box<dyn Sink>>,
+    /// The plain one, which must be ticked so that a log is never silent for long.
+    pub lines: Option<Lines<io::Stderr>>,
+}
+

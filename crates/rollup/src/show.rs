@@ -1,0 +1,123 @@
+//! What is so now: runs of this machine, and facts of the nodes. Changes nothing.
+
+use rollup_engine::{Stage, gather};
+use rollup_model::{NodeName, RunId, Severity};
+use rollup_ui::pages::{self, HealthCheck, HealthRow, Names, RunRow};
+
+use crate::{
+    exit::{self, Ended, Exit},
+    screen::Screen,
+    site::Site,
+    store::{Store, is_live},
+};
+
+fn json(value: &impl serde::Serialize, screen: &Screen) -> Result<(), Exit> {
+    screen.data(&serde_json::to_string_pretty(value).map_err(anyhow::Error::from)?)
+}
+
+/// Where a run stands, also while another process works on it.
+pub fn status(store: &Store, run: &RunId, screen: &Screen) -> Ended {
+    let (stored, state) = store.read(run)?;
+    let live = is_live(&state, &store.dir(run));
+    if screen.json() {
+        json(&serde_json::json!({ "run": run, "live": live, "plan_digest": stored.plan.digest(), "state": state }), screen)?;
+    } else {
+        let names = Names { program: "rollup".to_owned(), run: run.clone() };
+        screen.data(&pages::status_page(&stored.plan, &state, jiff::Timestamp::now(), live, &names, screen.out()))?;
+    }
+    Ok(exit::DONE)
+}
+
+/// All runs of this machine, newest first.
+pub fn runs(store: &Store, screen: &Screen) -> Ended {
+    let mut rows = Vec::new();
+    for run in store.list() {
+        match store.read(&run) {
+            Ok((stored, state)) => rows.push(RunRow::new(&stored.plan, &state, is_live(&state, &store.dir(&run)))),
+            // One damaged run must not hide the others.
+            Err(exit) => screen.tell(&format!("warning: run {run} cannot be read: {:#}", exit.error)),
+        }
+    }
+    if screen.json() { json(&rows, screen)? } else { screen.data(&pages::runs_table(&rows, screen.out()))? }
+    Ok(exit::DONE)
+}
+
+/// One run with its plan.
+pub fn run(store: &Store, run: &RunId, screen: &Screen) -> Ended {
+    let (stored, state) = store.read(run)?;
+    if screen.json() {
+        json(&serde_json::json!({ "plan": stored.plan, "state": state, "records": stored.records }), screen)?;
+        return Ok(exit::DONE);
+    }
+    screen.data(&pages::plan_table(&stored.plan, screen.out()))?;
+    status(store, run, screen)
+}
+
+/// Whether the nodes are healthy, by the same definition as the upgrade's gate (HLT-1).
+pub async fn health(site: &Site, only: Option<&NodeName>, screen: &Screen) -> Ended {
+    if let Some(unknown) = only.filter(|node| site.inventory.node(node).is_none()) {
+        let known: Vec<_> = site.inventory.node_names().map(NodeName::as_str).collect();
+        return Err(Exit::usage(format!("there is no node `{unknown}`")).hint(format!("one of: {}", known.join(", "))));
+    }
+    let waiting = screen.waiting("asking the nodes");
+    let examined = gather(site.registry.subjects(), &site.hosts, &site.inventory).await;
+    drop(waiting);
+    let mut rows = Vec::new();
+    for node in site.inventory.node_names().filter(|node| only.is_none_or(|only| only == *node)) {
+        let checks = match examined.facts.get::<health::HealthFacts>(node, "health") {
+            Some(facts) => health::problems(&site.inventory, node, &facts, "HLT-1")
+                .into_iter()
+                .map(|finding| HealthCheck { name: finding.expected, ok: finding.severity != Severity::Error, detail: finding.found })
+                .collect(),
+            None => {
+                let why = examined.findings.iter().find(|finding| finding.node.as_ref() == Some(node));
+                let detail = why.map_or_else(|| "no answer".to_owned(), |finding| finding.found.clone());
+                vec![HealthCheck { name: "an answer".to_owned(), ok: false, detail }]
+            }
+        };
+        rows.push(HealthRow { node: node.clone(), checks });
+    }
+    if screen.json() { json(&rows, screen)? } else { screen.data(&pages::health_table(&rows, screen.out()))? }
+    let healthy = rows.iter().flat_map(|row| &row.checks).all(|check| check.ok);
+    Ok(if healthy { exit::DONE } else { exit::BLOCKED })
+}
+
+/// The facts of one subject on every node, and what follows from them.
+pub async fn subject(site: &Site, name: &str, screen: &Screen) -> Ended {
+    let waiting = screen.waiting("asking the nodes");
+    let mut examined = site.examine(None, Stage::Fresh).await;
+    drop(waiting);
+    let prefix = match name {
+        "keepalived" => ["vip.", "keepalived."],
+        "database" => ["database.", "db."],
+        _ => ["sync.", "sync."],
+    };
+    examined.findings.retain(|finding| {
+        prefix.iter().any(|prefix| finding.id.starts_with(prefix)) || finding.id == "host.reachable" || finding.id == "host.sudo"
+    });
+    let facts: std::collections::BTreeMap<_, _> =
+        examined.facts.nodes.iter().filter_map(|(node, subjects)| Some((node, subjects.get(name)?))).collect();
+    if screen.json() {
+        json(&serde_json::json!({ "nodes": facts, "findings": examined.findings }), screen)?;
+    } else {
+        for (node, facts) in &facts {
+            let values: Vec<_> = facts.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), plain(value))).collect();
+            screen.data(&pages::key_values(node.as_str(), &values, screen.out()))?;
+        }
+        screen.data(&pages::findings_table(&examined.findings, screen.verbose(), screen.out()))?;
+    }
+    let bad = examined.findings.iter().any(|finding| finding.severity == Severity::Error);
+    Ok(if bad { exit::BLOCKED } else { exit::DONE })
+}
+
+/// A value without JSON's quotes; long ones are cut.
+fn plain(value: &serde_json::Value) -> String {
+    let text = match value {
+        serde_json::Value::Null => "-".to_owned(),
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Array(items) if items.is_empty() => "none".to_owned(),
+        other => other.to_string(),
+    };
+    let short: String = text.chars().take(160).collect();
+    if short.len() < text.len() { format!("{short} …") } else { short }
+}

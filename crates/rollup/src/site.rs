@@ -1,0 +1,108 @@
+//! The inventory as machines: hosts to talk to, actions to run on them.
+
+use std::{path::Path, sync::Arc};
+
+use rollup_engine::{Examined, Hosts, Registry, Stage, examine};
+use rollup_model::{Diagnostic, Inventory, NodeName, Release, Role, inventory};
+use rollup_remote::{SshHost, SshSettings};
+
+use crate::exit::{Exit, USAGE};
+
+/// Everything a command needs to talk to the nodes.
+pub struct Site {
+    /// The inventory.
+    pub inventory: Inventory,
+    /// Its machines.
+    pub hosts: Hosts,
+    /// What can be done on them.
+    pub registry: Arc<Registry>,
+}
+
+/// All actions and subjects of this build.
+pub fn registry() -> Registry {
+    let mut registry = Registry::default();
+    precheck::register(&mut registry);
+    package::register(&mut registry);
+    backup::register(&mut registry);
+    rsync_ctl::register(&mut registry);
+    gaussdb::register(&mut registry);
+    service::register(&mut registry);
+    keepalived::register(&mut registry);
+    health::register(&mut registry);
+    crate::audit::register(&mut registry);
+    registry
+}
+
+/// Shows every mistake in a file at its line.
+pub fn diagnosed(file: &Path, text: &str, problems: &[Diagnostic], color: bool) -> Exit {
+    let name = file.display().to_string();
+    let pages: Vec<_> = problems.iter().map(|problem| problem.render(&name, text, color)).collect();
+    let count = problems.len();
+    let error = format!("{}\n\n{name} has {count} mistake{}", pages.join("\n\n"), if count == 1 { "" } else { "s" });
+    Exit::new(USAGE, error).hint(format!("mend {name}, then type the same command again"))
+}
+
+impl Site {
+    /// Reads the inventory and prepares its hosts; nothing is connected yet.
+    pub fn load(file: &Path, color: bool) -> Result<Self, Exit> {
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            Exit::usage(format!("cannot read the inventory {}: {error}", file.display()))
+                .hint("write one (README.md has an example), or name it: rollup --inventory FILE …")
+        })?;
+        let inventory = inventory::load(&text).map_err(|problems| diagnosed(file, &text, &problems, color))?;
+        Self::of(inventory, file.parent())
+    }
+
+    /// Prepares the hosts of an inventory. Relative file names in it are meant from `base`.
+    pub fn of(inventory: Inventory, base: Option<&Path>) -> Result<Self, Exit> {
+        let file = |name: &Option<String>| {
+            name.as_ref().map(|name| {
+                let home = std::env::var_os("HOME").filter(|_| name.starts_with("~/"));
+                match (home, base) {
+                    (Some(home), _) => Path::new(&home).join(&name[2..]),
+                    (None, Some(base)) => base.join(name),
+                    (None, None) => name.into(),
+                }
+            })
+        };
+        let mut hosts = Hosts::new();
+        for node in &inventory.nodes {
+            let ssh = &inventory.ssh;
+            let host = SshHost::new(SshSettings {
+                name: node.name.to_string(),
+                host: node.host.clone(),
+                user: ssh.user.clone(),
+                port: ssh.port,
+                identity_file: file(&ssh.identity_file),
+                known_hosts: file(&ssh.known_hosts),
+                config_file: file(&ssh.config_file),
+                connect_timeout: ssh.connect_timeout.duration(),
+            })?;
+            hosts.insert(node.name.clone(), Arc::new(host));
+        }
+        Ok(Self { inventory, hosts, registry: Arc::new(registry()) })
+    }
+
+    /// Reads all facts of all nodes at once and binds the roles, where the facts tell them.
+    pub async fn examine(&self, release: Option<&Release>, stage: Stage) -> Examined {
+        let mut examined = examine(self.registry.subjects(), &self.hosts, &self.inventory, release, stage).await;
+        let owner = keepalived::vip_owner(&examined.facts, &self.inventory);
+        if let Some(primary) = owner
+            && let Some(standby) = self.inventory.peer_of(&primary)
+        {
+            examined.facts.bindings =
+                [(Role::OriginalPrimary, primary), (Role::OriginalStandby, standby.name.clone())].into();
+        }
+        examined
+    }
+}
+
+/// The version found on each node.
+pub fn versions(examined: &Examined) -> std::collections::BTreeMap<NodeName, String> {
+    let nodes = examined.facts.nodes.keys();
+    let facts = nodes.filter_map(|node| {
+        let facts: service::ServiceFacts = examined.facts.get(node, "service")?;
+        Some((node.clone(), facts.version))
+    });
+    facts.collect()
+}
