@@ -2,17 +2,41 @@
 //!
 //! Each subcommand lives in a module of its own, which owns its arguments and its output.
 
+mod check;
+mod crash;
+mod demo;
 mod lab;
 mod packages;
+mod tidy;
 
-use std::process::ExitCode;
+use std::{
+    ffi::OsString,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
 
+use anyhow::{Context, Result, ensure};
 use clap::Parser;
 
 /// Chores of this repository.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Task {
+    /// The main job on real machines: lab, upgrade under traffic, target/demo/summary.json.
+    Demo(demo::Arguments),
+    /// Everything that matters: lints, tests, crash matrix, scenarios on real machines.
+    Test,
+    /// `test` with the long matrices.
+    Soak,
+    /// Format, lints, dependency picture, licences.
+    Ci,
+    /// The crash matrix: a cut before and after every change of the upgrade on the simulated pair.
+    Crash,
+    /// Only the scenarios on real machines.
+    LabTest(check::LabTest),
+    /// Holds the crates against docs/architecture.md.
+    Tidy,
     /// A lab of real machines on this host.
     Lab(lab::Arguments),
     /// Builds every version of the example service into packages.
@@ -21,13 +45,48 @@ enum Task {
 
 fn main() -> ExitCode {
     let done = match Task::parse() {
+        Task::Demo(arguments) => demo::run(&arguments),
+        Task::Test => check::test(false),
+        Task::Soak => check::test(true),
+        Task::Ci => check::lint(),
+        Task::Crash => crash::run(),
+        Task::LabTest(arguments) => check::lab_test(&arguments),
+        Task::Tidy => tidy::run(),
         Task::Lab(arguments) => lab::run(arguments),
         Task::Packages(arguments) => packages::run(&arguments),
     };
     done.unwrap_or_else(|error| {
-        use std::io::Write;
-        // Nobody is left to tell when standard error is closed.
-        let _closed = writeln!(std::io::stderr(), "error: {error:#}");
+        say(&format!("error: {error:#}"));
         ExitCode::FAILURE
     })
+}
+
+/// Tells people. Nobody is left to tell when standard error is closed.
+fn say(text: &str) {
+    let _closed = writeln!(std::io::stderr(), "{text}");
+}
+
+/// A headline before something that takes a while.
+fn step(what: &str) {
+    say(&format!("== {what}"));
+}
+
+/// The root of the checkout this program was built from.
+fn workspace() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+/// The cargo that runs this program.
+fn cargo() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+/// Builds the product and says where it is.
+fn build_rollup(root: &Path) -> Result<PathBuf> {
+    step("building rollup");
+    let status = Command::new(cargo()).current_dir(root).args(["build", "--quiet", "--package", "rollup"]).status();
+    ensure!(status.context("cannot run cargo")?.success(), "`cargo build --package rollup` failed");
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    Ok(target.join("debug/rollup"))
 }

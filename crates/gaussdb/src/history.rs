@@ -48,6 +48,12 @@ fn compare(a: &str, b: &str) -> Option<Ordering> {
     Some(parts(a)?.cmp(&parts(b)?))
 }
 
+/// The newest version among these that is older than `version`.
+pub(crate) fn newest_before<'r>(migrations: &'r [Migration], version: &str) -> Option<&'r str> {
+    let older = migrations.iter().map(|migration| migration.version.as_str());
+    older.filter(|older| compare(older, version) == Some(Ordering::Less)).max_by_key(|older| parts(older))
+}
+
 /// Chooses from the migrations of one phase. `installed`: the version found on the node when the plan was made.
 pub(crate) fn select<'r>(
     engine: &dyn Engine,

@@ -190,7 +190,8 @@ impl Engine for PostgreSql {
     fn promotion(&self, error: &RemoteError) -> Promotion {
         match error {
             RemoteError::Exit { code: 3, stderr, .. } => Promotion::NotAsked(parse::plain(stderr)),
-            // Nothing was sent, or psql's answer came after the promotion was asked for, or nobody saw the end.
+            // Of a change this means that nothing was sent.
+            RemoteError::Unreachable { .. } => Promotion::NotAsked(error.to_string()),
             _ => Promotion::InDoubt,
         }
     }
@@ -243,9 +244,11 @@ mod tests {
         };
         let refused = exit(3, "psql:<stdin>:18: ERROR:  replayed up to 0/30 only\nCONTEXT:  PL/pgSQL\n");
         assert_eq!(PostgreSql.promotion(&refused), Promotion::NotAsked("ERROR:  replayed up to 0/30 only".to_owned()));
-        assert_eq!(PostgreSql.promotion(&exit(6, "proved\n…")), Promotion::InDoubt);
+        assert_eq!(PostgreSql.promotion(&exit(6, "server closed the connection")), Promotion::InDoubt);
         let lost = RemoteError::InDoubt { host: String::new(), id: String::new(), why: String::new() };
         assert_eq!(PostgreSql.promotion(&lost), Promotion::InDoubt);
+        let never_sent = RemoteError::Unreachable { host: "node-b".to_owned(), why: "no route".to_owned() };
+        assert!(matches!(PostgreSql.promotion(&never_sent), Promotion::NotAsked(_)));
     }
 
     #[test]

@@ -86,7 +86,9 @@ pub enum Refused {
         why: String,
     },
     /// No priority from 1 to 254 brings it about.
-    #[error("no priority from 1 to 254 moves the VIP to {target}: its effective priority is {from}, the owner's {owner}")]
+    #[error(
+        "no priority from 1 to 254 moves the VIP to {target}: its effective priority is {from}, the owner's {owner}"
+    )]
     NoRoom {
         /// Where it should go.
         target: NodeName,
@@ -96,7 +98,9 @@ pub enum Refused {
         owner: i32,
     },
     /// It would come true too late.
-    #[error("the VIP would move after {expected}, but the limit `vip_switch` is {limit} ({adverts} adverts of {interval}, preempt_delay {delay})")]
+    #[error(
+        "the VIP would move after {expected}, but the limit `vip_switch` is {limit} ({adverts} adverts of {interval}, preempt_delay {delay})"
+    )]
     TooSlow {
         /// After this time.
         expected: Span,
@@ -125,9 +129,12 @@ pub fn decide(target: Side<'_>, other: Side<'_>, limit: Span) -> Result<Option<M
 
 /// The target has the address, but the other node would take it.
 fn keep(to: &Numbers<'_>, from: &Numbers<'_>) -> Result<Move, Refused> {
-    let why = |what: &str| format!("{what}: {} would take the VIP with {} against {}", from.node, from.highest(), to.effective);
+    let why = |what: &str| {
+        format!("{what}: {} would take the VIP with {} against {}", from.node, from.highest(), to.effective)
+    };
     let now = |change, why| Move { change, expected: Span::secs(0), why };
-    if from.overridden && from.edit.is_ok() && (from.nopreempt_plain || from.plain_effective() <= Some(to.effective)) {
+    let harmless = from.nopreempt_plain || from.plain_effective().is_some_and(|plain| plain <= to.effective);
+    if from.overridden && from.edit.is_ok() && harmless {
         let change = Change::Lower { node: from.node.clone(), priority: None };
         return Ok(now(change, why("remove its override")));
     }
@@ -158,7 +165,8 @@ fn fetch(to: &Numbers<'_>, from: &Numbers<'_>, limit: Span) -> Result<Move, Refu
         && !to.running.nopreempt
         && from.edit.is_ok()
     {
-        let why = format!("remove the override of {}: {} wins with {} against {plain}", from.node, to.node, to.effective);
+        let why =
+            format!("remove the override of {}: {} wins with {} against {plain}", from.node, to.node, to.effective);
         let change = Change::Lower { node: from.node.clone(), priority: None };
         if let Ok(done) = timely(change, to.effective, delay, why) {
             return Ok(done);
@@ -179,7 +187,10 @@ fn fetch(to: &Numbers<'_>, from: &Numbers<'_>, limit: Span) -> Result<Move, Refu
         let above = if to.effective > from.effective { to.effective } else { 2 * from.effective - to.effective };
         let priority = to.base_for(above, from.effective).ok_or_else(|| no_room(to, from))?;
         let effective = i32::from(priority) + to.weight();
-        let why = format!("raise {} from {} to {priority}: {effective} against {}", to.node, to.running.base_priority, from.effective);
+        let why = format!(
+            "raise {} from {} to {priority}: {effective} against {}",
+            to.node, to.running.base_priority, from.effective
+        );
         // The override says `preempt_delay 0`.
         timely(Change::Raise { node: to.node.clone(), priority: Some(priority) }, effective, Span::secs(0), why)
     });

@@ -133,9 +133,9 @@ impl Subject for KeepalivedSubject {
         let instances = some("dump").and_then(dump::parse);
         let config = Text::read(some("config"), some("reads"), inventory);
         let instance = config.name.clone().or_else(|| named_by_daemon(instances.as_deref()?, inventory.vip.address));
-        let running = instances.zip(instance.as_ref()).and_then(|(all, name)| {
-            all.into_iter().find(|running| &running.instance == name)
-        });
+        let running = instances
+            .zip(instance.as_ref())
+            .and_then(|(all, name)| all.into_iter().find(|running| &running.instance == name));
         Ok(KeepalivedFacts {
             active,
             version: some("version").map(str::to_owned),

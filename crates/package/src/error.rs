@@ -183,7 +183,7 @@ impl PackageError {
                 "rebuild the package with `rollup pkg build`; if it came from elsewhere, do not trust it"
             }
             Self::EntryName { .. } | Self::Layout { .. } | Self::Missing { .. } => {
-                "a package holds `rollup-package.toml`, `payload/`, `migrations/` and `hooks/`; build it with `rollup pkg build`"
+                "build it with `rollup pkg build` from `rollup-package.toml`, `payload/`, `migrations/` and `hooks/`"
             }
             Self::Sums { .. } | Self::Unlisted { .. } | Self::Absent { .. } => {
                 "do not edit a built package; `rollup pkg build` writes `SHA256SUMS` itself"

@@ -224,7 +224,8 @@ impl Action for Clean {
         Ok(match found.trim() {
             "absent" => State::done(),
             "present" => State::not_yet(vec![
-                Finding::check("package.clean", "FIN-3", false, format!("{} gone", self.staging(cx)), "still there").on(cx.node()?),
+                Finding::check("package.clean", "FIN-3", false, format!("{} gone", self.staging(cx)), "still there")
+                    .on(cx.node()?),
             ]),
             other => anyhow::bail!("expected present or absent, found `{other}`"),
         })

@@ -44,6 +44,7 @@ struct Inner<T: TermLike> {
     total: ProgressBar,
     is_steady: bool,
     id_width: usize,
+    is_over: bool,
 }
 
 /// The line of one node, or of the pair.
@@ -103,7 +104,8 @@ impl<T: TermLike + Clone + 'static> Bars<T> {
         }
         let id_width = plan.steps.iter().map(|step| step.id.as_str().len()).max().unwrap_or_default();
         let tracker = Tracker::new(plan, start);
-        let mut inner = Inner { term, style: style.clone(), tracker, multi, places, total, is_steady, id_width };
+        let mut inner =
+            Inner { term, style: style.clone(), tracker, multi, places, total, is_steady, id_width, is_over: false };
         inner.redraw();
         Self { inner: Arc::new(Mutex::new(inner)) }
     }
@@ -136,7 +138,11 @@ impl<T: TermLike> Inner<T> {
         if lines.is_empty() { Ok(()) } else { self.multi.println(lines.join("\n")) }
     }
 
-    fn clear(&self) {
+    fn clear(&mut self) {
+        // Once: what was printed after the run would be taken for bars and wiped.
+        if std::mem::replace(&mut self.is_over, true) {
+            return;
+        }
         for bar in self.places.iter().map(|place| &place.bar).chain([&self.total]) {
             bar.disable_steady_tick();
             bar.finish_and_clear();
@@ -153,7 +159,9 @@ impl<T: TermLike> Inner<T> {
         }
         let lines = self.lines(&record.event);
         self.print(&lines)?;
-        self.redraw();
+        if !self.is_over {
+            self.redraw();
+        }
         Ok(())
     }
 

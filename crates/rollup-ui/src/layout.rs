@@ -25,8 +25,12 @@ pub(crate) fn pad_left(text: &str, width: usize) -> String {
 }
 
 /// Breaks text between words into lines of at most `width` columns. A word that is longer is broken within.
+/// Text that fits keeps its blanks.
 pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(1);
+    if measure_text_width(text) <= width {
+        return vec![text.to_owned()];
+    }
     let mut lines = Vec::new();
     let mut line = String::new();
     let mut used = 0;
@@ -111,9 +115,18 @@ impl<'a> Page<'a> {
 
     /// A paragraph after a sign.
     pub(crate) fn signed(&mut self, indent: usize, sign: Sign, paint: Paint, text: &str) {
-        for (at, line) in wrap(text, self.style.width.saturating_sub(indent + 2)).iter().enumerate() {
-            let sign = if at == 0 { self.style.sign(sign) } else { " ".to_owned() };
-            let line = format!("{:indent$}{sign} {}", "", self.style.paint(paint, line));
+        self.signed_entry(indent, sign, "", paint, text);
+    }
+
+    /// A paragraph after a sign and a name; the caller has given the name the width of its column.
+    pub(crate) fn signed_entry(&mut self, indent: usize, sign: Sign, name: &str, paint: Paint, text: &str) {
+        let column = measure_text_width(name);
+        for (at, line) in wrap(text, self.style.width.saturating_sub(indent + 2 + column)).iter().enumerate() {
+            let left = match at {
+                0 => format!("{} {name}", self.style.sign(sign)),
+                _ => " ".repeat(2 + column),
+            };
+            let line = format!("{:indent$}{left}{}", "", self.style.paint(paint, line));
             self.raw(&line);
         }
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rollup_model::{Event, Outcome, Plan, Record, RunState, Sink, event::Side};
+use rollup_model::{Event, Outcome, Plan, Record, RunState, Sink, event::Side, fold::RunStatus};
 
 use crate::{
     Style, human,
@@ -72,9 +72,13 @@ impl<W: Write + Send> Inner<W> {
     }
 
     fn tick(&mut self, now: Timestamp) -> io::Result<()> {
-        let silent = self.last_line.is_none_or(|last| human::millis_between(last, now) >= LONGEST_SILENCE_MILLIS);
-        if !silent || self.tracker.current.is_empty() {
+        let silence = self.last_line.map_or(u64::MAX, |last| human::millis_between(last, now));
+        if silence < LONGEST_SILENCE_MILLIS || self.tracker.state.status != RunStatus::Running {
             return Ok(());
+        }
+        if self.tracker.current.is_empty() {
+            // For example while earlier commands on the nodes are waited for.
+            return self.line(now, "still: no step under way");
         }
         let current = self.tracker.current.clone();
         for step in current {

@@ -99,7 +99,7 @@ impl Style {
             Sign::Failed => ("✗", "x", Paint::Bad),
             Sign::Retried => ("~", "~", Paint::Caution),
             Sign::Outage => ("!", "!", Paint::Caution),
-            Sign::Note => ("·", "-", Paint::Dim),
+            Sign::Note => ("·", "*", Paint::Dim),
             Sign::Pending => ("·", ".", Paint::Dim),
         };
         self.paint(paint, if self.unicode { unicode } else { ascii })

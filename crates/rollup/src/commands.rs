@@ -2,7 +2,7 @@
 
 use rollup_engine::{Stage, lock};
 use rollup_model::{
-    Finding, RunState, Severity,
+    Finding, Severity,
     fold::RunStatus,
     rollback::{RollbackRefused, rollback_plan},
 };
@@ -193,7 +193,7 @@ async fn packages(cli: &Cli, pkg: &Pkg, screen: &Screen) -> Ended {
     match pkg {
         Pkg::Build { dir, output } => {
             let built = package::build(dir, output).map_err(refused)?;
-            screen.data(&serde_json::to_string_pretty(&built).map_err(anyhow::Error::from)?)?;
+            screen.data(&format!("{}: {} files, {} bytes, sha256 {}", built.archive.display(), built.files, built.size, built.sha256))?;
         }
         Pkg::Inspect { package: file } => {
             // Looking is free: what may be installed is the inventory's business.

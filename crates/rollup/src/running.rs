@@ -102,7 +102,7 @@ async fn go(site: &Site, journal: Journal, plan: &Plan, state: RunState, running
     };
     let mut signals = Signals::new()?;
     let mut tick = tokio::time::interval(Duration::from_secs(1));
-    let mut work = std::pin::pin!(work);
+    let mut work = Box::pin(work);
     let end = loop {
         tokio::select! {
             end = &mut work => break end?,
@@ -128,8 +128,10 @@ async fn go(site: &Site, journal: Journal, plan: &Plan, state: RunState, running
     if let Some(meter) = meter {
         let _ = meter.await;
     }
-    let state = recorder.state();
+    // The displays go with the recorder: from here on nothing writes over the page.
+    drop(work);
     drop(engine);
+    let state = recorder.state();
     drop(recorder);
     finish(site, plan, &state, &end, screen).await
 }

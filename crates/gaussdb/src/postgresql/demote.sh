@@ -3,15 +3,16 @@
 #   shutdown LSN  this server is stopped; its shutdown checkpoint starts there, so more than LSN must be replayed
 #   standby LSN   this server already runs as a standby and has replayed all it has; at least LSN must be replayed
 # Status 3: refused, nothing was changed.
-if pid=$(postmaster); then
-  seen=$(sql <<'SQL'
+seen() {
+  sql <<'SQL'
 select pg_is_in_recovery(), exists (select from pg_stat_replication where state = 'streaming'
-    and application_name <> 'pg_basebackup'),
-  coalesce(pg_last_wal_replay_lsn(), '0/0');
+    and application_name <> 'pg_basebackup'), coalesce(pg_last_wal_replay_lsn(), '0/0');
 SQL
-  )
-  case $seen in
-    t\|*) printf 'standby %s\n' "${seen##*|}"; exit 0 ;;
+}
+if pid=$(postmaster); then
+  now=$(seen)
+  case $now in
+    t\|*) printf 'standby %s\n' "${now##*|}"; exit 0 ;;
     f\|t\|*) ;;
     *) echo "no standby is streaming from this server" >&2; exit 3 ;;
   esac
@@ -22,9 +23,16 @@ SQL
   stop_fast "$pid" "$4"
 fi
 state=$(cluster_state)
-if [ "$state" != 'shut down' ]; then
-  echo "the server is down without a clean shutdown: \`$state\`" >&2
-  exit 3
+if [ "$state" = 'shut down' ]; then
+  [ -n "$pid" ] || follow "$1" "$2" "$3"
+  printf 'shutdown %s\n' "$(control | sed -n 's/^Latest checkpoint location: *//p')"
+  exit 0
 fi
-[ -n "$pid" ] || follow "$1" "$2" "$3"
-printf 'shutdown %s\n' "$(control | sed -n 's/^Latest checkpoint location: *//p')"
+# A unit that restarts by itself has brought the server up again, as the standby that it now is.
+for _ in {1..50}; do
+  postmaster >/dev/null || break
+  case $(seen 2>/dev/null || true) in t\|*) printf 'standby %s\n' "$(seen | sed 's/.*|//')"; exit 0 ;; esac
+  sleep 0.1
+done
+echo "the server is down without a clean shutdown: \`$state\`" >&2
+exit 3

@@ -29,7 +29,8 @@ pub fn raise(text: &str, instance: &str, priority: u8) -> Result<String, Refused
     let close = config.editable(instance)?.close;
     let line_start = plain[..close].rfind('\n').map_or(0, |newline| newline + 1);
     let own_line = plain[line_start..close].trim().is_empty();
-    let (at, begin) = if own_line { (line_start, format!("  {BEGIN}")) } else { (close, format!("\n  {BEGIN_INLINE}")) };
+    let (at, begin) =
+        if own_line { (line_start, format!("  {BEGIN}")) } else { (close, format!("\n  {BEGIN_INLINE}")) };
     let block = format!("{begin}\n  priority {priority}\n  preempt\n  preempt_delay 0\n  {END}\n");
     let raised = format!("{}{block}{}", &plain[..at], &plain[at..]);
     // Proof on the result itself: still readable, the same instances, and the way back leads to the same bytes.

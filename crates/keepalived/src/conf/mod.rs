@@ -151,11 +151,12 @@ pub fn parse(text: &str) -> Result<Config, Refused> {
         let blocks = statements.iter().filter(|s| s.keyword() == "global_defs").filter_map(|s| s.block.as_ref());
         blocks.flat_map(|block| &block.statements).rfind(|s| s.keyword() == keyword).and_then(|s| s.number())
     };
-    let (version, down_adverts) = (global("vrrp_version").unwrap_or(2), global("vrrp_down_timer_adverts").unwrap_or(3));
+    let (version, down_adverts): (u8, u8) =
+        (global("vrrp_version").unwrap_or(2), global("vrrp_down_timer_adverts").unwrap_or(3));
     let mut config = Config { instances: Vec::new(), groups: Vec::new(), includes: false };
     for statement in &statements {
         match statement.keyword() {
-            "vrrp_instance" => config.instances.push(instance(statement, version, down_adverts)?),
+            "vrrp_instance" => config.instances.push(instance(statement, version, down_adverts.into())?),
             "vrrp_sync_group" => config.groups.push(group(statement)),
             _ => {}
         }

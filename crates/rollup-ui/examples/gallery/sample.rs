@@ -13,7 +13,7 @@ use rollup_model::{
 use rollup_ui::pages::{Ending, HealthCheck, HealthRow, Locked, Names, Next, Serving};
 use serde_json::{Map, Value, json};
 
-pub type Fallible<T> = Result<T, Box<dyn Error>>;
+pub(crate) type Fallible<T> = Result<T, Box<dyn Error>>;
 
 const INVENTORY: &str = r#"
 cluster = { name = "orders" }
@@ -57,11 +57,11 @@ impl Known for Actions {
     }
 }
 
-pub fn node(name: &str) -> Fallible<NodeName> {
+pub(crate) fn node(name: &str) -> Fallible<NodeName> {
     Ok(NodeName::new(name)?)
 }
 
-pub fn plan() -> Fallible<Plan> {
+pub(crate) fn plan() -> Fallible<Plan> {
     let said = |problems: Vec<_>| format!("{problems:?}");
     let inventory = inventory::load(INVENTORY).map_err(said)?;
     let playbook = playbook::load(include_str!("playbook.toml")).map_err(said)?;
@@ -82,7 +82,7 @@ pub fn plan() -> Fallible<Plan> {
 }
 
 /// The way back from a run of the plan.
-pub fn way_back(plan: &Plan, state: &RunState) -> Fallible<Plan> {
+pub(crate) fn way_back(plan: &Plan, state: &RunState) -> Fallible<Plan> {
     let identity = Identity::new("2026-11-20T04:00:00Z".parse()?, "cd34")?;
     let undo = |step: &Step, _: &Value| match step.undo.starts_with("not needed") {
         true => Undo::NotNeeded { why: String::new() },
@@ -91,13 +91,13 @@ pub fn way_back(plan: &Plan, state: &RunState) -> Fallible<Plan> {
     Ok(rollback_plan(plan, state, &identity, &undo)?)
 }
 
-pub fn operator() -> Operator {
+pub(crate) fn operator() -> Operator {
     Operator { user: "li".to_owned(), host: "bastion".to_owned(), pid: 4242, version: "0.1.0".to_owned() }
 }
 
 /// How a made-up run goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Course {
+pub(crate) enum Course {
     Success,
     /// The soak on the standby fails.
     Failure,
@@ -141,7 +141,7 @@ impl Story {
     }
 }
 
-pub fn findings() -> Fallible<Vec<Finding>> {
+pub(crate) fn findings() -> Fallible<Vec<Finding>> {
     let (a, b) = (node("node-a")?, node("node-b")?);
     Ok(vec![
         Finding::check("ssh.login", "PRE-1", true, "login without a password", "root in 41ms").on(&a),
@@ -161,7 +161,7 @@ pub fn findings() -> Fallible<Vec<Finding>> {
 }
 
 /// The records of a run that takes this course.
-pub fn run(plan: &Plan, course: Course) -> Fallible<Vec<Record>> {
+pub(crate) fn run(plan: &Plan, course: Course) -> Fallible<Vec<Record>> {
     let mut story = Story { records: Vec::new(), seq: 0, at: plan.created };
     story
         .tell(0, Event::RunStarted { format: 1, run: plan.run.clone(), plan_digest: plan.digest(), by: operator() })?;
@@ -275,13 +275,13 @@ fn outage(story: &mut Story, step: &StepId, side: Side, millis: u64) -> Fallible
 }
 
 /// What a last page needs beside the run.
-pub struct End {
+pub(crate) struct End {
     serving: Serving,
     next: Vec<Next>,
 }
 
 impl End {
-    pub fn ending<'a>(
+    pub(crate) fn ending<'a>(
         &'a self,
         plan: &'a Plan,
         state: &'a RunState,
@@ -293,12 +293,12 @@ impl End {
     }
 }
 
-pub fn end_of(plan: &Plan, course: Course) -> Fallible<End> {
+pub(crate) fn end_of(plan: &Plan, course: Course) -> Fallible<End> {
     let run = &plan.run;
     let place = Some(node(if course == Course::Success { "node-b" } else { "node-a" })?);
     let next = match course {
         Course::Success => vec![
-            Next::new(format!("rollup status {run}"), "look at this run again"),
+            Next::new("rollup health", "ask both nodes"),
             Next::new(format!("rollup rollback --backup {}", plan.backup_set), "go back to 1.0.0"),
         ],
         Course::Blocked => vec![Next::new("rollup precheck", "check again")],
@@ -311,22 +311,22 @@ pub fn end_of(plan: &Plan, course: Course) -> Fallible<End> {
     Ok(End { serving: Serving { vip: place.clone(), db_primary: place.filter(|_| course != Course::Killed) }, next })
 }
 
-pub struct Lock {
+pub(crate) struct Lock {
     node: NodeName,
     step: StepId,
 }
 
 impl Lock {
-    pub fn locked<'a>(&'a self, plan: &'a Plan, by: &'a Operator) -> Locked<'a> {
+    pub(crate) fn locked<'a>(&'a self, plan: &'a Plan, by: &'a Operator) -> Locked<'a> {
         Locked { node: &self.node, run: &plan.run, by, step: Some(&self.step), since: plan.created }
     }
 }
 
-pub fn lock() -> Fallible<Lock> {
+pub(crate) fn lock() -> Fallible<Lock> {
     Ok(Lock { node: node("node-a")?, step: StepId::new("db.migrate@node-a")? })
 }
 
-pub fn health() -> Fallible<Vec<HealthRow>> {
+pub(crate) fn health() -> Fallible<Vec<HealthRow>> {
     let check = |name: &str, ok, detail: &str| HealthCheck { name: name.to_owned(), ok, detail: detail.to_owned() };
     Ok(vec![
         HealthRow {
@@ -343,7 +343,7 @@ pub fn health() -> Fallible<Vec<HealthRow>> {
     ])
 }
 
-pub fn values() -> Vec<(String, String)> {
+pub(crate) fn values() -> Vec<(String, String)> {
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     vec![pair("owner", "node-a"), pair("priorities", "node-a 150, node-b 100"), pair("advertised every", "1s")]
 }

@@ -1,6 +1,8 @@
 //! The last page of a run: what became of it, what serves now, and what to type next.
 
-use rollup_model::{NodeName, Outcome, Plan, RunState, Step, StepState, event::StopReason, plan::Target};
+use rollup_model::{
+    Finding, NodeName, Outcome, Plan, RunState, Severity, Step, StepState, event::StopReason, plan::Target,
+};
 
 use super::{
     Names, Next, Serving, findings, next_commands,
@@ -81,9 +83,12 @@ fn finished(page: &mut Page<'_>, ending: &Ending<'_>) {
     if let Some(release) = &plan.release {
         for node in plan.inventory.node_names() {
             let old = plan.versions.get(node).map_or("unknown", String::as_str);
-            let from = if ending.is_rollback() { String::new() } else { format!("{old} {} ", page.style.arrow()) };
             let now = files_on(ending, node).unwrap_or_default();
-            page.entry(2, COLUMN, node.as_str(), Paint::Plain, &format!("{} {from}{now}", release.name));
+            let text = match now == old {
+                true => format!("{} {now}", release.name),
+                false => format!("{} {old} {} {now}", release.name, page.style.arrow()),
+            };
+            page.entry(2, COLUMN, node.as_str(), Paint::Plain, &text);
         }
     }
     serving(page, ending);
@@ -151,13 +156,14 @@ fn what_happened(page: &mut Page<'_>, ending: &Ending<'_>) {
         if let Some(millis) = record.millis {
             page.entry(2, COLUMN, "after", Paint::Plain, &human::duration(millis));
         }
-        for (at, line) in clean_lines(record.error.as_deref().unwrap_or("no reason was recorded")).iter().enumerate() {
+        let error = record.error.as_deref().unwrap_or("no reason was recorded");
+        for (at, line) in clean_lines(&without_findings(error, &record.findings)).iter().enumerate() {
             page.entry(2, COLUMN, if at == 0 { "error" } else { "" }, Paint::Plain, line);
         }
         if record.undone {
             page.entry(2, COLUMN, "its change", Paint::Plain, "was taken back at once");
         }
-        for finding in record.findings.iter().filter(|finding| finding.severity != rollup_model::Severity::Ok) {
+        for finding in record.findings.iter().filter(|finding| finding.severity != Severity::Ok) {
             findings::one(page, 4, finding);
         }
     }
@@ -204,8 +210,9 @@ fn steps_here(page: &mut Page<'_>, groups: &[(&str, Vec<&Step>)]) {
             "in doubt" => Paint::Caution,
             _ => Paint::Plain,
         };
-        let ids = if steps.is_empty() { "nothing".to_owned() } else { ids(steps) };
-        page.entry(4, COLUMN - 2, word, paint, &ids);
+        // The node is the headline above.
+        let names = steps.iter().map(|step| step.id.base()).collect::<Vec<_>>().join(", ");
+        page.entry(4, COLUMN - 2, word, paint, if names.is_empty() { "nothing" } else { &names });
     }
 }
 
@@ -269,7 +276,16 @@ fn notes(page: &mut Page<'_>, state: &RunState) {
     }
 }
 
-/// Step ids as a list; the node is known from where the list stands.
+/// The error without what is said again below it, finding by finding.
+fn without_findings(error: &str, findings: &[Finding]) -> String {
+    let mut text = error.to_owned();
+    for finding in findings {
+        text = text.replace(&finding.line(), "");
+    }
+    text.trim_end_matches([' ', ';', ':', '\n']).to_owned()
+}
+
+/// Step ids as a list.
 fn ids(steps: &[&Step]) -> String {
     steps.iter().map(|step| step.id.as_str()).collect::<Vec<_>>().join(", ")
 }

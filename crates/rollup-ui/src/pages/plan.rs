@@ -48,6 +48,7 @@ fn headline(page: &mut Page<'_>, plan: &Plan) {
         let from = plan.versions.get(node).map_or("unknown", String::as_str);
         let version = match to {
             Some(to) => format!("{from} {} {to}", style.arrow()),
+            None if is_rollback(plan) => format!("back to {from}"),
             None => from.to_owned(),
         };
         let roles = roles_of(plan, node);

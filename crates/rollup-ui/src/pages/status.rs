@@ -7,7 +7,7 @@ use super::{Names, reason_text};
 use crate::{
     Interruption, Style, human,
     human::one_line,
-    layout::{Page, pad, wrap},
+    layout::{Page, pad},
     style::{Paint, Sign},
 };
 
@@ -84,10 +84,10 @@ fn steps_now(page: &mut Page<'_>, plan: &Plan, state: &RunState, now: Timestamp,
             StepState::Pending | StepState::Done => {}
         }
     }
-    let in_doubt = state.steps.values().any(|record| record.state == StepState::InDoubt);
+    let told = state.steps.values().any(|record| matches!(record.state, StepState::InDoubt | StepState::Failed));
     let ended = matches!(state.status, RunStatus::Finished | RunStatus::TakenBack { .. });
     let open = plan.steps.iter().find(|step| state.get(&step.id) == StepState::Pending);
-    if let Some(step) = open.filter(|_| !in_doubt && !ended) {
+    if let Some(step) = open.filter(|_| !told && !ended) {
         let word = if live { "step" } else { "comes next" };
         page.entry(2, 14, word, Paint::Plain, &format!("{}: {}", step.id, step.title));
     }
@@ -104,7 +104,6 @@ pub(super) fn interruption(page: &mut Page<'_>, plan: &Plan, state: &RunState) {
 }
 
 fn phases(page: &mut Page<'_>, plan: &Plan, state: &RunState) {
-    let style = page.style;
     let column = plan.phases.iter().map(|phase| phase.id.as_str().len()).max().unwrap_or_default();
     for phase in &plan.phases {
         let steps: Vec<_> = plan.steps.iter().filter(|step| step.phase == phase.id).collect();
@@ -116,12 +115,8 @@ fn phases(page: &mut Page<'_>, plan: &Plan, state: &RunState) {
             () if state.phase.as_ref() == Some(&phase.id) => Sign::Retried,
             () => Sign::Pending,
         };
-        let left =
-            format!("{} {}  {done:>2} of {:<2}  ", style.sign(sign), pad(phase.id.as_str(), column), steps.len());
-        for (at, line) in wrap(&phase.title, style.width.saturating_sub(2 + column + 14)).iter().enumerate() {
-            let left = if at == 0 { left.clone() } else { " ".repeat(column + 14) };
-            page.raw(&format!("  {left}{line}"));
-        }
+        let name = format!("{}  {done:>2} of {:<2}  ", pad(phase.id.as_str(), column), steps.len());
+        page.signed_entry(2, sign, &name, Paint::Plain, &phase.title);
     }
 }
 

@@ -12,7 +12,7 @@ use super::{Next, next_commands};
 use crate::{
     Style, human,
     human::one_line,
-    layout::{Cell, Grid, Page},
+    layout::{Cell, Grid, Page, cut, pad},
     style::{Paint, Sign},
 };
 
@@ -148,8 +148,8 @@ pub fn health_table(rows: &[HealthRow], style: &Style) -> String {
         page.text(0, Paint::Strong, row.node.as_str());
         for check in &row.checks {
             let sign = if check.ok { Sign::Done } else { Sign::Failed };
-            let name = crate::layout::pad(&one_line(&check.name), column);
-            page.signed(2, sign, Paint::Plain, &format!("{name}{}", one_line(&check.detail)));
+            let name = pad(&cut(&one_line(&check.name), column.saturating_sub(2), style), column);
+            page.signed_entry(2, sign, &name, Paint::Plain, &one_line(&check.detail));
         }
         page.text(2, paint, word);
         page.blank();

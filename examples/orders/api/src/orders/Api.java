@@ -105,7 +105,7 @@ final class Api {
                 "key", key);
         return reason == null
                 ? new Answer(200, common)
-                : new Answer(503, common.substring(0, common.length() - 1) + "," + Json.object("reason", reason).substring(1));
+                : new Answer(503, Json.joined(common, Json.object("reason", reason)));
     }
 
     private interface Write {
@@ -146,7 +146,7 @@ final class Api {
                 "created_at", order.createdAt(),
                 "processed_at", order.processedAt());
         return new Answer(200, build.notes()
-                ? common.substring(0, common.length() - 1) + "," + Json.object("note", order.note()).substring(1)
+                ? Json.joined(common, Json.object("note", order.note()))
                 : common);
     }
 

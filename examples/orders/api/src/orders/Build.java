@@ -13,7 +13,7 @@ import java.util.Properties;
  *
  * @param version what /health reports
  * @param notes whether this version writes and reads the column {@code note}
- * @param fault what is deliberately wrong with this version: {@code none}, {@code never-healthy} or {@code crash-on-start}
+ * @param fault what is deliberately wrong with it: {@code none}, {@code never-healthy} or {@code crash-on-start}
  */
 record Build(String version, boolean notes, String fault) {
 
@@ -33,7 +33,7 @@ record Build(String version, boolean notes, String fault) {
                 properties.getProperty("fault", "none"));
     }
 
-    /** Seconds to wait before listening: the file {@code start-delay} beside the directory of the jar, if a package placed one. */
+    /** Seconds to wait before listening: what {@code start-delay} beside the jar's directory says, if it is there. */
     static int startDelaySeconds() throws IOException {
         try {
             Path jar = Path.of(Build.class.getProtectionDomain().getCodeSource().getLocation().toURI());

@@ -11,7 +11,7 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 
-/** The file orders.conf: {@code key=value} lines, shared with the worker. Keys this program does not know are the worker's. */
+/** The file orders.conf: {@code key=value} lines for API and worker. Keys this program does not know are the worker's. */
 record Config(
         String node,
         List<String> dbHosts,

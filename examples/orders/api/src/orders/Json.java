@@ -31,6 +31,11 @@ final class Json {
         return out.append('}').toString();
     }
 
+    /** The fields of both objects in one; neither may be empty. */
+    static String joined(String first, String second) {
+        return first.substring(0, first.length() - 1) + "," + second.substring(1);
+    }
+
     private static void quote(StringBuilder out, String value) {
         out.append('"');
         for (char c : value.toCharArray()) {
@@ -129,6 +134,7 @@ final class Json {
     }
 
     private IllegalArgumentException bad(String expected) {
-        return new IllegalArgumentException("not a flat JSON object of strings: expected " + expected + " at character " + at);
+        return new IllegalArgumentException(
+                "not a flat JSON object of strings: expected " + expected + " at character " + at);
     }
 }

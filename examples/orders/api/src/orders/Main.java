@@ -19,7 +19,7 @@ public final class Main {
     public static void main(String[] args) throws Exception {
         Build build = Build.load();
         if (build.fault().equals("crash-on-start")) {
-            throw new IllegalStateException("orders-api " + build.version() + " cannot start: this version always crashes");
+            throw new IllegalStateException("orders-api " + build.version() + " always crashes on start");
         }
         Config config;
         String key;
@@ -50,7 +50,8 @@ public final class Main {
         server.createContext("/", api::handle);
         Runtime.getRuntime().addShutdownHook(new Thread(() -> stop(server, api), "stop"));
         server.start();
-        System.out.println("orders-api " + build.version() + " on " + config.node() + " listens on port " + config.apiPort());
+        System.out.println(
+                "orders-api " + build.version() + " on " + config.node() + " listens on port " + config.apiPort());
     }
 
     private static void stop(HttpServer server, Api api) {

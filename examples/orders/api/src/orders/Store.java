@@ -43,7 +43,7 @@ final class Store {
     }
 
     private Connection connectPrimary() throws SQLException {
-        // The server that was good last time is asked first; a dead first host must not cost every connection its timeout.
+        // The server that was good last time is asked first: a dead one must not cost every connection its timeout.
         int count = config.dbHosts().size();
         int first = Math.floorMod(firstHost.get(), count);
         StringBuilder hosts = new StringBuilder();
@@ -99,9 +99,10 @@ final class Store {
     long insert(String ref, String item) throws SQLException, Unavailable {
         return onPrimary(connection -> {
             String sql = notes
-                    ? "INSERT INTO orders (ref, item, node, note) VALUES (?, ?, ?, ?) ON CONFLICT (ref) DO NOTHING RETURNING id"
-                    : "INSERT INTO orders (ref, item, node) VALUES (?, ?, ?) ON CONFLICT (ref) DO NOTHING RETURNING id";
-            try (PreparedStatement statement = connection.prepareStatement(sql)) {
+                    ? "INSERT INTO orders (ref, item, node, note) VALUES (?, ?, ?, ?)"
+                    : "INSERT INTO orders (ref, item, node) VALUES (?, ?, ?)";
+            String once = sql + " ON CONFLICT (ref) DO NOTHING RETURNING id";
+            try (PreparedStatement statement = connection.prepareStatement(once)) {
                 statement.setString(1, ref);
                 statement.setString(2, item);
                 statement.setString(3, config.node());
@@ -130,7 +131,8 @@ final class Store {
     /** Writes something that does not grow the database. */
     void probe() throws SQLException, Unavailable {
         int rows = onPrimary(connection -> {
-            try (PreparedStatement statement = connection.prepareStatement("UPDATE probe SET at = now() WHERE id = 1")) {
+            String sql = "UPDATE probe SET at = now() WHERE id = 1";
+            try (PreparedStatement statement = connection.prepareStatement(sql)) {
                 return statement.executeUpdate();
             }
         });

@@ -1,0 +1,255 @@
+//! PRE-4: what must be true of the pair's database before it is touched. Pure.
+
+use rollup_engine::{FindingCx, Stage};
+use rollup_model::{
+    Finding, Inventory, NodeName, Release,
+    inventory::{Database, Node, Switchover},
+    release::MigrationPhase,
+};
+
+use crate::{
+    DatabaseFacts, Lsn,
+    engine::engine_of,
+    facts::{Login, Server},
+    history,
+};
+
+type Nodes<'a> = [(&'a NodeName, DatabaseFacts)];
+
+fn pre4(id: &str, good: bool, expected: impl Into<String>, found: impl Into<String>) -> Finding {
+    Finding::check(id, "PRE-4", good, expected, found)
+}
+
+/// Everything that follows from the facts of all nodes.
+pub(crate) fn all(cx: &FindingCx<'_>, nodes: &Nodes<'_>) -> Vec<Finding> {
+    let database = &cx.inventory.database;
+    if let Err(error) = engine_of(database) {
+        let finding = pre4("database.engine", false, "engine `postgresql`", error.to_string());
+        return vec![finding.fix("database.engine in the inventory")];
+    }
+    let primaries: Vec<_> = nodes.iter().filter(|(_, facts)| facts.is_primary()).collect();
+    if cx.stage == Stage::Resumed {
+        return vec![one_writer(&primaries)];
+    }
+    let mut findings = Vec::new();
+    for (node, facts) in nodes {
+        findings.extend(of_node(node, facts, cx.inventory));
+    }
+    let names: Vec<_> = primaries.iter().map(|(node, _)| node.as_str()).collect();
+    let found = if names.is_empty() { "none".to_owned() } else { names.join(" and ") };
+    findings.push(pre4("database.primary", names.len() == 1, "exactly one primary", found));
+    findings.extend(identity(nodes));
+    if let [(primary, facts)] = primaries.as_slice() {
+        let Some(server) = &facts.server else { return findings };
+        findings.extend(of_primary(primary, facts, server, database));
+        let peers = nodes.iter().filter(|(node, _)| node != primary);
+        for (node, facts) in peers {
+            let Some(at) = cx.inventory.node(node) else { continue };
+            findings.push(streaming(at, facts, primary, server, nodes.len().saturating_sub(1)));
+            findings.push(lag(node, facts, server.current_lsn, database.max_lag_bytes));
+        }
+        if let Some(release) = cx.release {
+            findings.push(migrations(primary, facts, release, cx.inventory));
+        }
+    }
+    findings
+}
+
+/// Two writers are the one thing that must not be seen at any moment.
+fn one_writer(primaries: &[&(&NodeName, DatabaseFacts)]) -> Finding {
+    let found: Vec<_> = primaries.iter().map(|(node, facts)| format!("{node} {}", facts.summary())).collect();
+    let text = if found.is_empty() { "none at this moment".to_owned() } else { found.join(" and ") };
+    pre4("database.primary", found.len() <= 1, "at most one writable primary", text)
+}
+
+fn of_node(node: &NodeName, facts: &DatabaseFacts, inventory: &Inventory) -> Vec<Finding> {
+    let database = &inventory.database;
+    let mut findings = vec![
+        pre4("database.running", facts.server.is_some(), "a server that answers", facts.summary())
+            .fix(format!("systemctl start {}", database.unit)),
+    ];
+    let Some(server) = &facts.server else { return findings.into_iter().map(|f| f.on(node)).collect() };
+    findings.push(long_transaction(server, database));
+    let settings = &server.settings;
+    let level = ["replica", "logical"].contains(&settings.wal_level.as_str());
+    // A standby needs one connection, a base backup two more.
+    findings.push(
+        pre4(
+            "database.settings",
+            level && settings.max_wal_senders >= 3,
+            "wal_level replica or logical, max_wal_senders at least 3",
+            format!("wal_level {}, max_wal_senders {}", settings.wal_level, settings.max_wal_senders),
+        )
+        .fix("ALTER SYSTEM SET max_wal_senders = 10; then restart the server"),
+    );
+    findings.push(login(
+        "database.backup-login",
+        "a replication login for the backup",
+        facts.login_here.as_ref(),
+        format!("pg_hba.conf: local replication {} peer", database.os_user),
+    ));
+    findings.push(
+        pre4(
+            "database.tablespaces",
+            server.tablespaces == 0,
+            "no tablespaces outside the data directory",
+            format!("{} tablespaces", server.tablespaces),
+        )
+        .fix("move their tables back: ALTER TABLE … SET TABLESPACE pg_default"),
+    );
+    findings.into_iter().map(|finding| finding.on(node)).collect()
+}
+
+fn of_primary(node: &NodeName, facts: &DatabaseFacts, server: &Server, database: &Database) -> Vec<Finding> {
+    let read_only = server.settings.read_only;
+    let mut findings = vec![
+        pre4(
+            "database.writable",
+            !read_only,
+            "a primary that accepts writes",
+            if read_only { "default_transaction_read_only is on" } else { "writable" },
+        )
+        .fix("ALTER SYSTEM RESET default_transaction_read_only; SELECT pg_reload_conf()"),
+        pre4(
+            "database.signal",
+            !facts.standby_signal,
+            "no standby.signal on the primary",
+            if facts.standby_signal { "standby.signal: its next start makes it a standby" } else { "none" },
+        )
+        .fix(format!("rm {}/standby.signal", database.data_dir)),
+    ];
+    if database.switchover == Switchover::WithVip {
+        let fix = "pg_hba.conf and ~/.pgpass of the standby's and the primary's OS user, as in the other direction";
+        findings.push(login(
+            "database.return-login",
+            "a replication login from the primary to the standby, for the way after the switchover",
+            facts.login_peer.as_ref(),
+            fix.to_owned(),
+        ));
+        let names = &server.settings.synchronous_standby_names;
+        let found = if names.is_empty() { "none".to_owned() } else { format!("`{names}`") };
+        findings.push(
+            pre4("database.synchronous", names.is_empty(), "no commit that waits for a standby", found)
+                .fix("expect commits to wait until the old primary has rejoined, or reset synchronous_standby_names")
+                .only_warn(),
+        );
+        findings.push(
+            pre4(
+                "database.slots",
+                server.slots.is_empty(),
+                "no physical replication slots",
+                if server.slots.is_empty() { "none".to_owned() } else { server.slots.join(", ") },
+            )
+            .fix("after the switchover: SELECT pg_drop_replication_slot(…) on the old primary, or it keeps its log")
+            .only_warn(),
+        );
+    }
+    findings.into_iter().map(|finding| finding.on(node)).collect()
+}
+
+fn login(id: &str, expected: &str, login: Option<&Login>, fix: String) -> Finding {
+    let found = match login {
+        Some(Login::Works) => "it works",
+        Some(Login::Fails(said)) => said,
+        None => "not tried",
+    };
+    pre4(id, login == Some(&Login::Works), expected, found).fix(fix)
+}
+
+fn identity(nodes: &Nodes<'_>) -> Option<Finding> {
+    let known: Vec<_> = nodes.iter().filter_map(|(node, facts)| Some((*node, facts.system_identifier()?))).collect();
+    let (_, first) = known.first()?;
+    let same = known.iter().all(|(_, identifier)| identifier == first);
+    let found = if same {
+        (*first).to_owned()
+    } else {
+        known.iter().map(|(node, identifier)| format!("{node} {identifier}")).collect::<Vec<_>>().join(", ")
+    };
+    let fix = "make the standby anew from the primary: pg_basebackup -R";
+    Some(pre4("database.identity", same, "one system identifier", found).fix(fix))
+}
+
+/// No transaction that holds up schema changes, checkpoints or replay.
+pub(crate) fn long_transaction(server: &Server, database: &Database) -> Finding {
+    let limit = database.long_transaction;
+    let expected = format!("no transaction older than {limit}");
+    let Some(oldest) = server.oldest_transaction.as_ref().filter(|t| t.age_s >= limit.duration().as_secs()) else {
+        return pre4("database.transactions", true, expected, "none");
+    };
+    let pid = oldest.pid.map(|pid| format!("pid {pid}, ")).unwrap_or_default();
+    let found = format!("one of {} s: {pid}{}, {}", oldest.age_s, oldest.who, oldest.what);
+    let fix = match oldest.pid {
+        Some(pid) => format!("SELECT pg_terminate_backend({pid})"),
+        None => "COMMIT PREPARED or ROLLBACK PREPARED".to_owned(),
+    };
+    pre4("database.transactions", false, expected, found).fix(fix)
+}
+
+/// The standby receives, and the primary sees it.
+pub(crate) fn streaming(
+    at: &Node,
+    facts: &DatabaseFacts,
+    primary: &NodeName,
+    server: &Server,
+    standbys: usize,
+) -> Finding {
+    let seen = server.streams_to(at, standbys);
+    let found = match (facts.is_streaming_standby(), seen) {
+        (true, true) => "streaming".to_owned(),
+        (true, false) => {
+            let states: Vec<_> =
+                server.walsenders.iter().map(|w| format!("{} {}", w.application_name, w.state)).collect();
+            let states = if states.is_empty() { "nobody".to_owned() } else { states.join(", ") };
+            format!("{primary} sends to {states}")
+        }
+        (false, _) => {
+            let upstream = facts.server.as_ref().and_then(|server| server.upstream.as_deref());
+            let upstream = upstream.map(|host| format!(", configured upstream {host}")).unwrap_or_default();
+            format!("{}{upstream}", facts.summary())
+        }
+    };
+    let expected = format!("a standby that streams from {primary}");
+    let fix = "SELECT * FROM pg_stat_wal_receiver, and the server's log; when it has diverged: pg_rewind";
+    pre4("database.replication", facts.is_streaming_standby() && seen, expected, found).on(&at.name).fix(fix)
+}
+
+/// How far the standby's own replay is behind the primary.
+pub(crate) fn lag(node: &NodeName, facts: &DatabaseFacts, current: Option<Lsn>, limit: u64) -> Finding {
+    let expected = format!("at most {limit} bytes not yet replayed");
+    let replayed = facts.server.as_ref().and_then(|server| server.replay_lsn);
+    let (good, found) = match (current, replayed) {
+        (Some(current), Some(replayed)) => {
+            let bytes = current.lead_over(replayed);
+            (bytes <= limit, format!("{bytes} bytes (primary at {current}, replayed {replayed})"))
+        }
+        _ => (false, "unknown".to_owned()),
+    };
+    let fix = "wait, or find what slows replay: SELECT * FROM pg_stat_activity on the standby";
+    pre4("database.lag", good, expected, found).on(node).fix(fix)
+}
+
+fn migrations(node: &NodeName, facts: &DatabaseFacts, release: &Release, inventory: &Inventory) -> Finding {
+    let good = |found: String| {
+        Finding::check("database.migrations", "UPG-2", true, "migrations that can run", found).on(node)
+    };
+    let Ok(engine) = engine_of(&inventory.database) else { return good("unknown".to_owned()) };
+    let problems = |installed: Option<&str>| {
+        let phases = [MigrationPhase::Expand, MigrationPhase::Contract];
+        phases.into_iter().find_map(|phase| {
+            let history = facts.history.as_deref();
+            history::select(engine, &release.migrations, phase, history, installed).problems.into_iter().next()
+        })
+    };
+    // The installed version is not known here. Without a history anything before the package's own version may turn
+    // out to be adopted, so its flaws are no reason to stop yet.
+    let sure = problems(history::newest_before(&release.migrations, &release.version));
+    match (sure, problems(None)) {
+        (Some(problem), _) => problem.on(node),
+        (None, Some(perhaps)) => perhaps.on(node).only_warn(),
+        (None, None) => good(format!("{} in the package", release.migrations.len())),
+    }
+}
+
+#[cfg(test)]
+#[path = "findings_tests.rs"]
+mod tests;

@@ -1,0 +1,195 @@
+//! `db.switchover`: makes a standby the primary and the primary its standby.
+//!
+//! The order, and why it never has two writers and loses no acknowledged write:
+//!
+//! 1. *Demote* the old primary: its configuration says standby before it is stopped, so whatever starts it later starts
+//!    a standby; then it stops cleanly, which sends the rest of its log.
+//! 2. *Promote* the other only after it has replayed the old primary's very last record. Without that proof nothing is
+//!    promoted and the old primary is *reinstated*.
+//! 3. *Rejoin* the old primary as a standby, which costs no writer any time.
+//!
+//! Each state in between is recognised by looking at both servers, never by what was done before.
+
+mod judge;
+
+use anyhow::{Context, Result, anyhow, bail};
+use rollup_engine::{Action, ApplyCx, Cx, State};
+use rollup_model::{
+    NodeName, Undo,
+    inventory::{Node, Switchover as Wish},
+    plan::ActionRef,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use self::judge::{Situation, judge};
+use crate::{
+    DatabaseSubject,
+    engine::{At, Ending, Engine, Promotion, engine_of},
+};
+
+/// Makes one node's database the primary.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Switchover {
+    /// Role or name of the node that becomes the primary. Default: the step's node.
+    primary: Option<String>,
+}
+
+/// What taking it back needs.
+#[derive(Serialize, Deserialize)]
+struct Before {
+    primary: NodeName,
+}
+
+/// The two servers by the part they are to play.
+struct Pair<'a> {
+    engine: &'static dyn Engine,
+    old: At<'a>,
+    new: At<'a>,
+}
+
+impl<'a> Pair<'a> {
+    /// Both nodes, the old primary first.
+    fn nodes(&self) -> (&'a Node, &'a Node) {
+        (self.old.node, self.new.node)
+    }
+
+    async fn look(&self, cx: &Cx<'_>) -> Result<Situation> {
+        let (old_at, new_at) = self.nodes();
+        let old = cx.facts(&DatabaseSubject, &old_at.name).await?;
+        let new = cx.facts(&DatabaseSubject, &new_at.name).await?;
+        Ok(judge(&old_at.name, &old, new_at, &new))
+    }
+}
+
+impl Switchover {
+    fn pair<'a>(&self, cx: &Cx<'a>) -> Result<Pair<'a>> {
+        let inventory = cx.inventory();
+        if inventory.nodes.len() != 2 {
+            bail!("a switchover needs a pair: expected 2 nodes in the inventory, found {}", inventory.nodes.len());
+        }
+        let new = match &self.primary {
+            Some(name) => cx.named(name)?,
+            None => cx.node()?,
+        };
+        let old = inventory.peer_of(new).context("a switchover needs a second node")?;
+        let engine = engine_of(&inventory.database)?;
+        Ok(Pair { engine, old: At::new(cx, &old.name)?, new: At::new(cx, new)? })
+    }
+}
+
+#[async_trait::async_trait]
+impl Action for Switchover {
+    async fn check(&self, cx: &Cx<'_>) -> Result<State> {
+        let pair = self.pair(cx)?;
+        if cx.inventory().database.switchover == Wish::Never {
+            return Ok(State::seen("not asked for: database.switchover is `never`"));
+        }
+        Ok(match pair.look(cx).await? {
+            Situation::Done(evidence) => State::seen(evidence),
+            Situation::Blocked(findings) => State::blocked(findings),
+            Situation::Wait(because)
+            | Situation::Demote(because)
+            | Situation::Start(because)
+            | Situation::Promote(because)
+            | Situation::Rejoin(because)
+            | Situation::Unmark(because) => {
+                let before = json!(Before { primary: pair.nodes().0.name.clone() });
+                State::Needed { before, because }
+            }
+        })
+    }
+
+    async fn apply(&self, cx: &ApplyCx<'_>) -> Result<()> {
+        let pair = self.pair(cx)?;
+        match pair.look(cx).await? {
+            Situation::Done(_) => Ok(()),
+            // The look that follows is repeated for as long as the policy says.
+            Situation::Wait(_) => Ok(()),
+            Situation::Blocked(findings) => {
+                let lines: Vec<_> = findings.iter().map(rollup_model::Finding::line).collect();
+                Err(anyhow!("the databases are in no state to change their roles: {}", lines.join("; ")))
+            }
+            Situation::Unmark(_) => unmark(cx, &pair).await,
+            Situation::Rejoin(_) => rejoin(cx, &pair).await,
+            Situation::Start(_) => {
+                rejoin(cx, &pair).await?;
+                change_roles(cx, &pair).await
+            }
+            Situation::Demote(_) | Situation::Promote(_) => change_roles(cx, &pair).await,
+        }
+    }
+
+    fn undo(&self, before: &Value) -> Undo {
+        // Without a look there is only the playbook's word for who was primary.
+        let primary = Before::deserialize(before).map(|before| before.primary.to_string());
+        let primary = primary.unwrap_or_else(|_| "original-primary".to_owned());
+        let with = Map::from_iter([("primary".to_owned(), Value::String(primary))]);
+        Undo::Action(ActionRef { uses: "db.switchover".to_owned(), with })
+    }
+}
+
+/// Demote, prove, promote, rejoin. Writers wait from the stop inside the first command to the end of the second.
+async fn change_roles(cx: &ApplyCx<'_>, pair: &Pair<'_>) -> Result<()> {
+    let (old, new) = pair.nodes();
+    cx.progress(format!("stopping the primary on {}, then promoting {}", old.name, new.name));
+    let output = cx.change_of(&old.name)?.exec(&pair.engine.demote(pair.old, new)).await?;
+    let ending = pair.engine.read_ending(&output.stdout)?;
+    if let Err(error) = cx.change_of(&new.name)?.exec(&pair.engine.promote(pair.new, ending)).await {
+        return Err(match pair.engine.promotion(&error) {
+            Promotion::NotAsked(why) => reinstate(cx, pair, ending, &why).await,
+            Promotion::InDoubt => error.into(),
+        });
+    }
+    rejoin(cx, pair).await
+}
+
+/// The way back when nothing was promoted. Returns the error that the step ends with.
+async fn reinstate(cx: &ApplyCx<'_>, pair: &Pair<'_>, ending: Ending, why: &str) -> anyhow::Error {
+    let (old, new) = (&pair.old.node.name, &pair.new.node.name);
+    let failed = anyhow!("{new} was not promoted: {why}");
+    if let Ending::Standby(_) = ending {
+        // It was no primary when this began; who is to write is not for this step to guess.
+        return failed.context(format!("no database writes now; {old} and {new} are standbys"));
+    }
+    cx.progress(format!("{new} was not promoted; starting {old} as primary again"));
+    let result = match cx.change_of(old) {
+        Ok(host) => host.exec(&pair.engine.reinstate(pair.old)).await.map_err(Into::into),
+        Err(error) => Err(error),
+    };
+    match result {
+        Ok(_) => failed.context(format!("the roles were not changed and {old} is the primary again")),
+        Err(error) => failed.context(format!("no database writes now, and {old} could not be started: {error:#}")),
+    }
+}
+
+async fn rejoin(cx: &ApplyCx<'_>, pair: &Pair<'_>) -> Result<()> {
+    let (old, new) = pair.nodes();
+    cx.progress(format!("starting {} as a standby of {}", old.name, new.name));
+    cx.change_of(&old.name)?.exec(&pair.engine.rejoin(pair.old, new)).await?;
+    Ok(())
+}
+
+/// The wanted primary is one, but a demotion that was cut off has left its mark on it.
+async fn unmark(cx: &ApplyCx<'_>, pair: &Pair<'_>) -> Result<()> {
+    cx.change_of(&pair.new.node.name)?.exec(&pair.engine.reinstate(pair.new)).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn taking_it_back_names_the_node_that_was_primary_vip_4() {
+        let action: Switchover = serde_json::from_value(json!({})).unwrap();
+        let undo = |before: Value| match action.undo(&before) {
+            Undo::Action(action) => (action.uses.clone(), action.with["primary"].clone()),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(undo(json!({ "primary": "node-a" })), ("db.switchover".to_owned(), json!("node-a")));
+        assert_eq!(undo(Value::Null), ("db.switchover".to_owned(), json!("original-primary")));
+        assert!(serde_json::from_value::<Switchover>(json!({ "force": true })).is_err());
+    }
+}

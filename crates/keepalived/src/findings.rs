@@ -1,0 +1,149 @@
+//! What follows from the facts of both nodes (PRE-2, PRE-3).
+
+use rollup_engine::{FindingCx, Stage};
+use rollup_model::{Finding, Inventory, NodeName};
+
+use crate::{KeepalivedFacts, KeepalivedSubject, Side, State, decide};
+
+type Seen<'a> = (&'a NodeName, KeepalivedFacts);
+
+pub(crate) fn findings(cx: &FindingCx<'_>) -> Vec<Finding> {
+    let nodes = cx.each(&KeepalivedSubject);
+    // About a pair nothing can be said without both; the missing one is reported where it was asked.
+    if nodes.len() != cx.inventory.nodes.len() {
+        return Vec::new();
+    }
+    let owner = owner(cx.inventory, &nodes);
+    if cx.stage == Stage::Resumed {
+        return vec![owner];
+    }
+    let mut found: Vec<_> = nodes.iter().flat_map(|(node, facts)| of_node(cx.inventory, node, facts)).collect();
+    found.push(owner);
+    if let [a, b] = &nodes[..] {
+        found.extend(of_pair(cx.inventory, a, b));
+    }
+    found
+}
+
+/// How an operator moves the address where no program may change the configuration.
+pub(crate) fn by_hand(inventory: &Inventory) -> String {
+    let at = &inventory.keepalived;
+    format!("raise `priority` of the instance in {} by hand, then: systemctl reload {}", at.config, at.unit)
+}
+
+fn owner(inventory: &Inventory, nodes: &[Seen<'_>]) -> Finding {
+    let owners: Vec<_> = nodes.iter().filter(|(_, facts)| facts.vip_here).map(|(node, _)| node.as_str()).collect();
+    let (address, unit) = (inventory.vip.address, &inventory.keepalived.unit);
+    let (found, fix) = match &owners[..] {
+        [] => (format!("{address} on no node"), format!("systemctl status {unit}   # on every node")),
+        [one] => (format!("{address} on {one}"), String::new()),
+        several => (
+            format!("split brain: {address} on {}", several.join(" and ")),
+            "see that VRRP (IP protocol 112) passes between the nodes; firewalls are the usual cause".to_owned(),
+        ),
+    };
+    let finding = Finding::check("vip.owner", "PRE-3", owners.len() == 1, "the VIP on exactly one node", found);
+    if fix.is_empty() { finding } else { finding.fix(fix) }
+}
+
+fn of_node(inventory: &Inventory, node: &NodeName, facts: &KeepalivedFacts) -> Vec<Finding> {
+    let at = &inventory.keepalived;
+    let check = |id, good, expected: &str, found: String| Finding::check(id, "PRE-3", good, expected, found).on(node);
+    let active = check("keepalived.active", facts.active, "an active unit", at.unit.clone() + word(facts.active));
+    let mut found = vec![active.fix(format!("systemctl start {}", at.unit))];
+    if !facts.active {
+        return found;
+    }
+    let agrees = facts.state() == Some(if facts.vip_here { State::Master } else { State::Backup });
+    found.push(
+        check("vip.state", agrees, "MASTER where the VIP is, else BACKUP", facts.summary())
+            .fix(format!("journalctl -u {} -n 50", at.unit)),
+    );
+    let readable = facts
+        .refusal
+        .as_ref()
+        .map_or_else(|| format!("`vrrp_instance {}`", facts.instance.as_deref().unwrap_or_default()), Clone::clone);
+    found.push(
+        check("keepalived.config", facts.refusal.is_none(), "a configuration that a program may change", readable)
+            .fix(by_hand(inventory)),
+    );
+    if let Some(configured) = &facts.configured {
+        let by_daemon =
+            |address| facts.running.as_ref().is_some_and(|r| r.addresses.iter().any(|a| a.parse() == Ok(address)));
+        let names = configured.names_vip || by_daemon(inventory.vip.address);
+        let instance = facts.instance.as_deref().unwrap_or_default();
+        let said = if names { "it is named" } else { "it is not named" };
+        found.push(
+            check("keepalived.vip", names, "the VIP among the instance's addresses", format!("in {instance} {said}"))
+                .fix("correct `vip.address` or `keepalived.instance` in the inventory"),
+        );
+    }
+    if let (Some(running), None, Some(priority)) =
+        (&facts.running, facts.override_priority, facts.configured.as_ref().and_then(|c| c.priority))
+    {
+        let same = running.base_priority == priority;
+        let said = format!("{priority} in the file, {} in the daemon", running.base_priority);
+        found.push(
+            check("keepalived.loaded", same, "a daemon that runs with the priority of its file", said)
+                .fix(format!("systemctl reload {}   # may move the VIP", at.unit)),
+        );
+    }
+    if let Some(status) = facts.test_status.filter(|status| *status != 0) {
+        let said = format!("`keepalived -t` ends with {status}");
+        found.push(
+            check("keepalived.test", false, "a configuration without warnings", said)
+                .only_warn()
+                .fix(format!("keepalived -t -f {}", at.config)),
+        );
+    }
+    found
+}
+
+fn word(active: bool) -> &'static str {
+    if active { " active" } else { " not active" }
+}
+
+fn of_pair(inventory: &Inventory, a: &Seen<'_>, b: &Seen<'_>) -> Vec<Finding> {
+    let mut found = Vec::new();
+    if let (Some(ra), Some(rb)) = (&a.1.running, &b.1.running) {
+        let same = |id, what: &str, good, left: String, right: String| {
+            Finding::check(id, "PRE-3", good, what, format!("{left} on {}, {right} on {}", a.0, b.0))
+        };
+        let router = |id: Option<u8>| id.map_or_else(|| "none".to_owned(), |id| id.to_string());
+        let (ia, ib) = (ra.virtual_router_id, rb.virtual_router_id);
+        found.push(same("keepalived.router", "the same virtual_router_id", ia == ib, router(ia), router(ib)));
+        let (ta, tb) = (ra.advert_interval, rb.advert_interval);
+        found.push(same("keepalived.interval", "the same advert_int", ta == tb, ta.to_string(), tb.to_string()));
+    }
+    let (owner, backup) = match (a.1.vip_here, b.1.vip_here) {
+        (true, false) => (a, b),
+        (false, true) => (b, a),
+        _ => return found,
+    };
+    found.extend(adverts(owner, backup));
+    found.push(proof(inventory, owner, backup));
+    found
+}
+
+/// The backup hears the owner (PRE-2): only then can it take over on purpose and not by mistake.
+fn adverts(owner: &Seen<'_>, backup: &Seen<'_>) -> Option<Finding> {
+    let (sends, hears) = (owner.1.running.as_ref()?, backup.1.running.as_ref()?);
+    let count = hears.adverts_received.unwrap_or(0);
+    let good = count > 0 || hears.master_priority == Some(sends.effective_priority);
+    let said = format!("{count} received, last with priority {}", hears.master_priority.unwrap_or(0));
+    let expected = format!("VRRP adverts from {}", owner.0);
+    let finding = Finding::check("vip.adverts", "PRE-2", good, expected, said).on(backup.0);
+    Some(finding.fix("let IP protocol 112 pass between the nodes"))
+}
+
+/// The way there exists and is quick enough.
+fn proof(inventory: &Inventory, owner: &Seen<'_>, backup: &Seen<'_>) -> Finding {
+    let (target, other) = (Side { node: backup.0, facts: &backup.1 }, Side { node: owner.0, facts: &owner.1 });
+    let (good, said) = match decide(target, other, inventory.limits.vip_switch) {
+        Ok(Some(way)) => (true, format!("{}, after {}", way.why, way.expected)),
+        Ok(None) => (true, "it is there".to_owned()),
+        Err(refused) => (false, refused.to_string()),
+    };
+    let expected = format!("the VIP can be moved to {}", backup.0);
+    Finding::check("vip.proof", "PRE-3", good, expected, said).fix(by_hand(inventory))
+}

@@ -1,0 +1,98 @@
+//! Backup sets on a machine.
+
+use std::collections::BTreeMap;
+
+use rollup_model::NodeName;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    call::{Answer, Call, Failed},
+    service::Placed,
+    world::World,
+};
+
+/// Backup sets of a machine, by directory.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Sets {
+    sets: BTreeMap<String, Set>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Set {
+    files: Option<Files>,
+    /// The database's part, as its own crate left it.
+    database: Option<Value>,
+    /// Whether the manifest says that the set is verified. It also carries a time.
+    verified: bool,
+    #[serde(skip)]
+    manifest: String,
+}
+
+/// What was kept of the files.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Files {
+    files: BTreeMap<String, Placed>,
+    root_key: String,
+}
+
+impl Sets {
+    /// Names of the sets, oldest first.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.sets.keys().filter_map(|dir| dir.rsplit('/').next())
+    }
+
+    /// The database's part of a set.
+    pub(crate) fn database(&self, dir: &str) -> Option<&Value> {
+        self.sets.get(dir)?.database.as_ref()
+    }
+
+    /// Puts the database's part in its place.
+    pub(crate) fn keep_database(&mut self, dir: &str, record: Value) {
+        self.sets.entry(dir.to_owned()).or_default().database = Some(record);
+    }
+}
+
+impl World {
+    pub(crate) fn backup(&mut self, node: &NodeName, call: &Call) -> Option<Answer> {
+        let dir = call.arg(0).to_owned();
+        let set = self.at(node).sets.sets.get(&dir);
+        let kept = set.and_then(|set| set.files.as_ref());
+        Some(match call.id.as_str() {
+            "backup.verify" => {
+                Ok(kept.map_or("absent\n".to_owned(), |kept| {
+                    format!("whole 4096 {} {} 0011223344556677\n", "ba".repeat(32), kept.files.len())
+                }))
+            }
+            "backup.take" => {
+                let service = &self.at(node).service;
+                let files = Files { files: service.files.clone(), root_key: service.root_key.clone() };
+                // A set that is made anew replaces the old one, so this always changes something.
+                self.changed("backup.taken", node, files.root_key.clone());
+                self.machine(node).sets.sets.entry(dir).or_default().files = Some(files);
+                Ok(String::new())
+            }
+            "backup.read-back" => match kept {
+                Some(kept) => Ok(format!("{}\n", kept.files.len())),
+                None => Err(Failed::saying(1, "cd: no such directory")),
+            },
+            "backup.look" => {
+                let database = set.and_then(|set| set.database.as_ref()).map_or("null".to_owned(), Value::to_string);
+                let manifest = set.map(|set| set.manifest.as_str()).filter(|text| !text.is_empty()).unwrap_or("null");
+                Ok(format!("{database}\n--\n{manifest}\n"))
+            }
+            "backup.write-manifest" => {
+                let text = call.text();
+                let Some(set) = self.machine(node).sets.sets.get_mut(&dir) else {
+                    return Some(Err(Failed::saying(1, "no such directory")));
+                };
+                let manifest: Value = serde_json::from_str(&text).unwrap_or_default();
+                set.verified = manifest.get("state").and_then(Value::as_str) == Some("verified");
+                set.manifest = text;
+                self.changed("backup.sealed", node, "manifest");
+                Ok(String::new())
+            }
+            _ => return None,
+        })
+    }
+}

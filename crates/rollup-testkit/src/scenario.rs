@@ -1,0 +1,185 @@
+//! What the simulated pair is asked to do: an inventory, a made-up package, every action there is, the built-in playbook.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use anyhow::{Context, Result, anyhow};
+use rollup_engine::Registry;
+use rollup_model::{
+    Facts, Inventory, NodeName, Plan, Release, Role,
+    compile::{Identity, Site, compile},
+    inventory, playbook,
+    plan::Impact,
+    release::{Component, Hook, HookPoint, Migration, MigrationPhase},
+};
+
+use crate::{sim::Sim, stand_in::Note, world::World};
+
+const INVENTORY: &str = r#"
+[cluster]
+name = "orders"
+
+[[nodes]]
+name = "node-a"
+host = "10.77.0.11"
+
+[[nodes]]
+name = "node-b"
+host = "10.77.0.12"
+
+[vip]
+address = "10.77.0.100"
+
+[database]
+engine = "postgresql"
+data_dir = "/var/lib/postgresql/15/main"
+unit = "postgresql@15-main.service"
+name = "orders"
+owner = "orders"
+switchover = "with-vip"
+
+[service]
+units = ["orders-worker.service", "orders-api.service"]
+ports = [8080, 8081]
+health_urls = ["http://127.0.0.1:8080/health"]
+config = ["/etc/orders"]
+root_key = "/etc/orders/root.key"
+version_file = "/opt/orders/VERSION"
+
+[sync]
+unit = "config-sync.service"
+timer = "config-sync.timer"
+paths = ["/etc/orders/shared"]
+"#;
+
+const PLAYBOOK: &str = include_str!("../../../playbooks/ha-upgrade.toml");
+
+/// A plan and what it needs. Cheap to clone; a run starts from a new pair each time.
+#[derive(Clone)]
+pub struct Scenario {
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// Every action there is.
+    pub registry: Arc<Registry>,
+}
+
+impl Scenario {
+    /// The built-in upgrade with the actions of this workspace.
+    pub fn built_in() -> Result<Self> {
+        Self::with(|_| {})
+    }
+
+    /// The built-in upgrade with some actions replaced.
+    pub fn with(replace: impl FnOnce(&mut Registry)) -> Result<Self> {
+        Self::of(PLAYBOOK, replace)
+    }
+
+    /// Another playbook on the same pair.
+    pub fn of(text: &str, replace: impl FnOnce(&mut Registry)) -> Result<Self> {
+        let mut registry = registry();
+        replace(&mut registry);
+        let inventory = inventory::load(INVENTORY).map_err(|found| anyhow!("the inventory: {found:?}"))?;
+        let playbook = playbook::load(text).map_err(|found| anyhow!("the playbook: {found:?}"))?;
+        let release = release();
+        let runtime = crate::process::runtime()?;
+        let mut facts = runtime.block_on(async {
+            let sim = Sim::new(World::new(&inventory, &release));
+            rollup_engine::gather(registry.subjects(), &sim.hosts(), &inventory).await.facts
+        });
+        bind(&mut facts, &inventory)?;
+        let versions = inventory.node_names().map(|node| (node.clone(), "1.0.0".to_owned())).collect();
+        let identity = Identity::new("2026-03-01T10:00:00Z".parse()?, "ab12")?;
+        let site = Site { inventory: &inventory, release: Some(&release), facts: &facts };
+        let plan = compile(&playbook, &site, &versions, &registry, &identity);
+        let plan = plan.map_err(|found| anyhow!("the plan: {found:#?}"))?;
+        Ok(Self { plan: Arc::new(plan), registry: Arc::new(registry) })
+    }
+
+    /// The same with another plan.
+    pub fn replan(mut self, change: impl FnOnce(&mut Plan)) -> Self {
+        change(Arc::make_mut(&mut self.plan));
+        self
+    }
+
+    /// A pair as it is before the plan runs. Needs tokio's paused clock.
+    pub fn pair(&self) -> Arc<Sim> {
+        self.pair_with(|_| {})
+    }
+
+    /// The same, misbehaving.
+    pub fn pair_with(&self, change: impl FnOnce(&mut World)) -> Arc<Sim> {
+        let release = self.plan.release.clone().unwrap_or_else(release);
+        let mut world = World::new(&self.plan.inventory, &release);
+        change(&mut world);
+        Sim::new(world)
+    }
+
+    /// The node that plays this part.
+    pub fn node(&self, role: Role) -> Result<&NodeName> {
+        self.plan.bound(role).context("a part without a node")
+    }
+}
+
+/// Roles as they are before the first step: the first node has address and writer.
+fn bind(facts: &mut Facts, inventory: &Inventory) -> Result<()> {
+    let mut names = inventory.node_names().cloned();
+    let (first, second) = names.next().zip(names.next()).context("expected two nodes")?;
+    facts.bindings = BTreeMap::from([(Role::OriginalPrimary, first), (Role::OriginalStandby, second)]);
+    Ok(())
+}
+
+/// Every action and subject of this workspace.
+fn registry() -> Registry {
+    let mut registry = Registry::default();
+    for name in ["sync.freeze", "sync.run", "db.switchover", "sync.thaw"] {
+        registry.action::<Note>(name, Impact::Change);
+    }
+    registry.action::<crate::stand_in::Nothing>("sync.thaw", Impact::Observe);
+    registry.action::<crate::stand_in::Nothing>("sync.consistent", Impact::Observe);
+    precheck::register(&mut registry);
+    service::register(&mut registry);
+    backup::register(&mut registry);
+    health::register(&mut registry);
+    package::register(&mut registry);
+    keepalived::register(&mut registry);
+    gaussdb::register(&mut registry);
+    registry.action::<Note>("audit.record", Impact::Change);
+    registry
+}
+
+fn component(name: &str, digit: char) -> Component {
+    Component {
+        source: format!("files/{name}"),
+        destination: format!("/opt/orders/{name}"),
+        owner: "orders".to_owned(),
+        group: "orders".to_owned(),
+        mode: "0644".to_owned(),
+        sha256: digit.to_string().repeat(64),
+        size: 1000,
+    }
+}
+
+fn release() -> Release {
+    Release {
+        name: "orders".to_owned(),
+        version: "2.0.0".to_owned(),
+        from_versions: vec!["1.*".to_owned()],
+        architecture: "any".to_owned(),
+        archive: "/nowhere/orders-2.0.0.tar.zst".to_owned(),
+        archive_size: 3000,
+        archive_sha256: "a".repeat(64),
+        unpacked_size: 3000,
+        components: vec![component("orders-api.jar", '1'), component("worker.py", '2'), component("VERSION", '3')],
+        migrations: vec![Migration {
+            version: "2.0.0".to_owned(),
+            name: "V2.0.0__add_note.sql".to_owned(),
+            phase: MigrationPhase::Expand,
+            sha256: "4".repeat(64),
+            sql: "ALTER TABLE orders ADD COLUMN note text;\n".to_owned(),
+        }],
+        hooks: vec![Hook {
+            on: HookPoint::PostInstall,
+            run: "hooks/new-root-key".to_owned(),
+            limit: rollup_model::Span::secs(60),
+        }],
+    }
+}

@@ -1,0 +1,163 @@
+//! The upgraded service on a machine: files in their places, systemd units, answers of its health URL.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use rollup_model::{Inventory, NodeName, Release};
+use serde::Serialize;
+
+use crate::{
+    call::{Answer, Call, Failed},
+    world::World,
+};
+
+/// From the start of a unit to the first good answer.
+const WARM_UP: Duration = Duration::from_millis(1500);
+
+/// The upgraded service on a machine.
+#[derive(Debug, Serialize)]
+pub(crate) struct Service {
+    pub(crate) files: BTreeMap<String, Placed>,
+    /// What the root key holds, in words: a hook makes a new one.
+    pub(crate) root_key: String,
+    pub(crate) units: BTreeMap<String, Unit>,
+}
+
+/// A file in its place.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Placed {
+    pub(crate) sha256: String,
+    mode: String,
+    owner: String,
+    group: String,
+}
+
+/// A systemd unit.
+#[derive(Debug, Serialize)]
+pub(crate) struct Unit {
+    pub(crate) active: bool,
+    /// When it was started; `None`: long ago.
+    #[serde(skip)]
+    since: Option<Duration>,
+}
+
+impl Service {
+    /// The old version, running.
+    pub(crate) fn new(inventory: &Inventory, release: &Release) -> Self {
+        let old = |c: &rollup_model::release::Component| Placed {
+            sha256: "0d".repeat(32),
+            mode: c.mode.trim_start_matches('0').to_owned(),
+            owner: c.owner.clone(),
+            group: c.group.clone(),
+        };
+        let units = inventory.service.units.iter();
+        Self {
+            files: release.components.iter().map(|c| (c.destination.clone(), old(c))).collect(),
+            root_key: "of the old version".to_owned(),
+            units: units.map(|unit| (unit.clone(), Unit { active: true, since: None })).collect(),
+        }
+    }
+}
+
+impl World {
+    pub(crate) fn service(&mut self, node: &NodeName, call: &Call) -> Option<Answer> {
+        Some(match call.id.as_str() {
+            "files.look" => Ok(self.look_at_files(node, &call.text())),
+            "files.install" => self.install(node, call),
+            "units.look" => {
+                let line = |unit: &String| {
+                    let active = self.at(node).service.units.get(unit).is_some_and(|unit| unit.active);
+                    if active { format!("{unit} active 2\n") } else { format!("{unit} inactive 0\n") }
+                };
+                Ok(call.args.iter().map(line).collect())
+            }
+            "units.stop" => {
+                for name in &call.args {
+                    let unit = self.machine(node).service.units.get_mut(name);
+                    if unit.is_some_and(|unit| std::mem::replace(&mut unit.active, false)) {
+                        self.changed("unit.stopped", node, name);
+                    }
+                }
+                Ok(String::new())
+            }
+            "units.start" => self.start(node, &call.args),
+            _ => return None,
+        })
+    }
+
+    fn look_at_files(&self, node: &NodeName, paths: &str) -> String {
+        let files = &self.at(node).service.files;
+        let line = |path: &str| match files.get(path) {
+            Some(Placed { sha256, mode, owner, group }) => format!("{sha256} {mode} {owner} {group} {path}\n"),
+            None => format!("absent - - - {path}\n"),
+        };
+        paths.lines().map(line).collect()
+    }
+
+    /// Stdin: `SOURCE<TAB>DESTINATION<TAB>OWNER<TAB>GROUP<TAB>MODE<TAB>SHA256`.
+    fn install(&mut self, node: &NodeName, call: &Call) -> Answer {
+        if !self.at(node).staging.is_tree(call.arg(0)) {
+            return Err(Failed::saying(1, format!("cp: cannot stat {}", call.arg(0))));
+        }
+        for line in call.text().lines() {
+            let words: Vec<_> = line.split('\t').collect();
+            let [_, destination, owner, group, mode, sha256] = words[..] else {
+                return Err(Failed::saying(1, format!("not six words: {line}")));
+            };
+            let mode = mode.trim_start_matches('0').to_owned();
+            let new = Placed { sha256: sha256.to_owned(), mode, owner: owner.to_owned(), group: group.to_owned() };
+            if self.at(node).service.units.values().any(|unit| unit.active) {
+                self.breaches.push(format!("{destination} was replaced on {node} under a running unit"));
+            }
+            let old = self.machine(node).service.files.insert(destination.to_owned(), new.clone());
+            if old.as_ref() != Some(&new) {
+                self.changed("file.placed", node, destination);
+            }
+        }
+        Ok(String::new())
+    }
+
+    fn start(&mut self, node: &NodeName, units: &[String]) -> Answer {
+        if self.knobs.failing_starts > 0 {
+            self.knobs.failing_starts -= 1;
+            return Err(Failed::saying(1, "Job failed. See \"journalctl -xe\"."));
+        }
+        for name in units {
+            let now = self.now;
+            let Some(unit) = self.machine(node).service.units.get_mut(name) else {
+                return Err(Failed::saying(5, format!("Unit {name} not found.")));
+            };
+            if !std::mem::replace(&mut unit.active, true) {
+                unit.since = Some(now);
+                self.changed("unit.started", node, name);
+            }
+        }
+        Ok(String::new())
+    }
+
+    /// Runs a hook of the package. The one hook there is makes a new root key.
+    pub(crate) fn run_hook(&mut self, node: &NodeName, hook: &str, version: &str) -> Answer {
+        self.machine(node).service.root_key = format!("of {version}");
+        self.changed("hook.ran", node, hook);
+        if !self.steps_in_progress().contains(&format!("hook.post-install@{node}")) {
+            self.breaches.push(format!("hook {hook} ran on {node} although its step was not in progress"));
+        }
+        Ok(String::new())
+    }
+
+    /// The version whose files lie in their places.
+    pub(crate) fn version(&self, node: &NodeName) -> &str {
+        let files = &self.at(node).service.files;
+        let placed = |c: &rollup_model::release::Component| {
+            files.get(&c.destination).is_some_and(|file| file.sha256 == c.sha256)
+        };
+        if self.release.components.iter().all(placed) { &self.release.version } else { "1.0.0" }
+    }
+
+    /// Whether the health URL answers well.
+    pub(crate) fn serves(&self, node: &NodeName) -> bool {
+        let machine = self.at(node);
+        let warm = |unit: &Unit| unit.active && unit.since.is_none_or(|since| self.now >= since + WARM_UP);
+        let broken = self.knobs.never_healthy.contains(node) && self.version(node) == self.release.version;
+        machine.service.units.values().all(warm) && !broken
+    }
+}

@@ -1,0 +1,200 @@
+//! What scenarios work with: a lab, the program, its packages, and questions to ask of them.
+
+use std::{
+    cell::Cell,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use rollup_lab::{Flavour, Lab, LabOptions, Places, Traffic, TrafficOptions, TrafficReport, packages};
+use serde_json::Value;
+
+/// A scenario's name, whether it is for the long run only, and what it does.
+pub type Entry = (&'static str, bool, fn(&Bench) -> Result<()>);
+
+/// What scenarios work with.
+pub struct Bench {
+    /// The lab.
+    pub lab: Lab,
+    options: LabOptions,
+    packages: PathBuf,
+    xtask: PathBuf,
+    state: PathBuf,
+    used: Cell<bool>,
+}
+
+/// What a command of the program said.
+#[derive(Debug)]
+pub struct Said {
+    /// Exit code.
+    pub code: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Said {
+    /// Insists on an exit code; shows everything otherwise.
+    pub fn expect(self, code: i32) -> Result<Self> {
+        ensure!(self.code == code, "expected exit code {code}, found {}\n{}{}", self.code, self.out, self.err);
+        Ok(self)
+    }
+
+    /// Insists on a text in what people see.
+    pub fn expect_err(self, text: &str) -> Result<Self> {
+        ensure!(self.err.contains(text), "expected `{text}` in:\n{}", self.err);
+        Ok(self)
+    }
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// Waits a moment between two looks at the outside world.
+#[expect(clippy::disallowed_methods, reason = "a scenario watches real machines from outside")]
+pub fn pause(millis: u64) {
+    std::thread::sleep(Duration::from_millis(millis));
+}
+
+impl Bench {
+    /// Boots the lab, builds the packages.
+    pub fn new() -> Result<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("crates/ has a parent")?;
+        let xtask = std::env::var_os("ROLLUP_XTASK").context("run this through `cargo xtask lab-test`")?;
+        let archives = root.join("target/packages");
+        packages::build_all(&archives, None, &crate::say)?;
+        let name = std::env::var("ROLLUP_LAB_NAME").unwrap_or_else(|_| "test".to_owned());
+        let options = LabOptions {
+            name: name.parse()?,
+            nodes: 2,
+            flavour: Flavour::Preempt,
+            version: "1.0.0".to_owned(),
+            package: archives.join("orders-1.0.0.tar.gz"),
+            places: Places::from_environment(),
+        };
+        let state = std::env::temp_dir().join(format!("rollup-lab-test-{name}"));
+        let lab = Lab::up(&options, &crate::say)?;
+        Ok(Self { lab, options, packages: archives, xtask: xtask.into(), state, used: Cell::new(false) })
+    }
+
+    /// The lab as it was provisioned, and no run on the operator's side.
+    pub fn fresh(&self) -> Result<()> {
+        if self.used.replace(true) {
+            self.lab.reset()?;
+        }
+        match std::fs::remove_dir_all(&self.state) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes the lab down.
+    pub fn down(&self) -> Result<()> {
+        Lab::down(&self.options.places, &self.options.name)
+    }
+
+    /// The archive of a version.
+    pub fn package(&self, version: &str) -> String {
+        self.packages.join(format!("orders-{version}.tar.gz")).display().to_string()
+    }
+
+    /// The operator's state directory.
+    pub fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// A command of the program, in the operator's namespace.
+    pub fn command(&self, words: &[&str]) -> Command {
+        let mut command = self.lab.operator_command(env!("CARGO_BIN_EXE_rollup"));
+        command.args(words).env("ROLLUP_INVENTORY", self.lab.inventory_path()).env("ROLLUP_STATE_DIR", &self.state);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs a command of the program to its end.
+    pub fn rollup(&self, words: &[&str]) -> Result<Said> {
+        let output = self.command(words).output().context("cannot run rollup")?;
+        Ok(output.into())
+    }
+
+    /// Starts the upgrade to a version and does not wait.
+    pub fn start_upgrade(&self, version: &str) -> Result<Child> {
+        self.command(&["upgrade", "--yes", "--pkg", &self.package(version)]).spawn().context("cannot run rollup")
+    }
+
+    /// The journal's events of the newest run, as they are on disk now.
+    pub fn events(&self) -> Vec<Value> {
+        let Ok(runs) = std::fs::read_dir(self.state.join("runs")) else { return Vec::new() };
+        let newest = runs.filter_map(|entry| Some(entry.ok()?.path())).max();
+        let text = newest.and_then(|run| std::fs::read_to_string(run.join("journal.jsonl")).ok()).unwrap_or_default();
+        text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).map(|line| line["event"].clone()).collect()
+    }
+
+    /// Waits until the journal has an event of this kind for this step.
+    pub fn wait_for(&self, kind: &str, step: &str, child: &mut Child) -> Result<()> {
+        let end = Instant::now() + Duration::from_secs(120);
+        loop {
+            if self.events().iter().any(|event| event["kind"] == kind && event["step"] == step) {
+                return Ok(());
+            }
+            if let Some(status) = child.try_wait()? {
+                let mut said = String::new();
+                if let Some(mut err) = child.stderr.take() {
+                    std::io::Read::read_to_string(&mut err, &mut said)?;
+                }
+                bail!("rollup ended with {status} before {kind} of {step}:\n{said}");
+            }
+            ensure!(Instant::now() < end, "no {kind} of {step} within 120 s");
+            pause(5);
+        }
+    }
+
+    /// Clients that read and write through the VIP from now on.
+    pub fn traffic(&self) -> Result<Traffic> {
+        Traffic::start(&self.lab, &self.xtask, &TrafficOptions::default())
+    }
+
+    /// Insists that the pair is as a finished upgrade leaves it.
+    pub fn insist_upgraded(&self, version: &str) -> Result<()> {
+        self.insist_pair(version, "node-b")
+    }
+
+    /// Insists on one version on both nodes, one owner of VIP and writes, and a healthy pair.
+    pub fn insist_pair(&self, version: &str, primary: &str) -> Result<()> {
+        let status = self.lab.status();
+        ensure!(status.problems.is_empty(), "the lab has problems: {:?}", status.problems);
+        for node in &status.nodes {
+            ensure!(node.version == version, "{}: expected version {version}, found {}", node.name, node.version);
+            let is_primary = node.name == primary;
+            ensure!(node.vip == is_primary, "the VIP should be on {primary}: {status:?}");
+            ensure!(node.recovery == Some(!is_primary), "the database's primary should be {primary}: {status:?}");
+        }
+        Ok(())
+    }
+
+    /// Insists that no acknowledged write is missing.
+    pub fn insist_nothing_lost(&self, report: &TrafficReport) -> Result<()> {
+        ensure!(report.acked_writes > 0, "the clients wrote nothing: {report:?}");
+        ensure!(report.lost_writes == Some(0), "acknowledged writes are missing: {report:?}");
+        Ok(())
+    }
+
+    /// The command that an end page or a hint tells to type, without the program's name.
+    pub fn next_command(text: &str, verb: &str) -> Result<Vec<String>> {
+        let line = text.lines().map(str::trim).find(|line| line.starts_with(&format!("rollup {verb}")));
+        let line = line.with_context(|| format!("expected a next command `rollup {verb} …` in:\n{text}"))?;
+        // On a wide page what the command is for stands two blanks behind it.
+        let command = line.split("  ").next().unwrap_or(line);
+        Ok(command.split_whitespace().skip(1).map(str::to_owned).collect())
+    }
+}

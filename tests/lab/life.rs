@@ -1,0 +1,69 @@
+//! What life does to a pair: a reboot, a power cut, a lost link; and the way back of a finished upgrade.
+
+use anyhow::{Result, ensure};
+
+use crate::bench::{Bench, Entry, Said, pause};
+
+pub const SCENARIOS: &[Entry] = &[
+    ("finished_upgrade_is_taken_back_under_traffic", false, taken_back),
+    ("standby_loses_power_while_it_is_upgraded", false, power_cut),
+    ("link_to_the_standby_is_lost_for_a_while", true, lost_link),
+    ("rollback_is_killed_and_goes_on", true, killed_rollback),
+];
+
+fn keys(bench: &Bench) -> Result<Vec<String>> {
+    ["node-a", "node-b"].iter().map(|node| bench.lab.root_script(node, "sha256sum < /etc/orders/root.key")).collect()
+}
+
+fn taken_back(bench: &Bench) -> Result<()> {
+    let before = keys(bench)?;
+    bench.rollup(&["upgrade", "--yes", "--pkg", &bench.package("2.0.0")])?.expect(0)?;
+    ensure!(keys(bench)? != before, "the upgrade must have made new root keys, else this proves nothing");
+    let traffic = bench.traffic()?;
+    bench.rollup(&["rollback", "--yes"])?.expect(6)?;
+    let report = traffic.stop()?;
+    bench.insist_nothing_lost(&report)?;
+    bench.insist_pair("1.0.0", "node-a")?;
+    ensure!(keys(bench)? == before, "the root keys did not come back");
+    bench.rollup(&["upgrade", "--yes", "--pkg", &bench.package("2.0.0")])?.expect(0)?;
+    bench.insist_upgraded("2.0.0")
+}
+
+fn power_cut(bench: &Bench) -> Result<()> {
+    let traffic = bench.traffic()?;
+    let mut child = bench.start_upgrade("2.0.0")?;
+    bench.wait_for("step-started", "service.install@node-b", &mut child)?;
+    bench.lab.kill("node-b")?;
+    let said: Said = child.wait_with_output()?.into();
+    said.expect(4)?;
+    bench.lab.power_on("node-b")?;
+    pause(3000);
+    bench.rollup(&["resume"])?.expect(0)?;
+    let report = traffic.stop()?;
+    bench.insist_nothing_lost(&report)?;
+    bench.insist_upgraded("2.0.0")
+}
+
+fn lost_link(bench: &Bench) -> Result<()> {
+    let mut child = bench.start_upgrade("2.0.0")?;
+    bench.wait_for("step-started", "backup.files@node-b", &mut child)?;
+    // sshd's sessions die; the next command finds a new connection, the job on the node goes on.
+    bench.lab.root_script("node-b", "systemctl stop ssh; pkill -f 'sshd: ops' || true; (sleep 3; systemctl start ssh) >/dev/null 2>&1 &")?;
+    let said: Said = child.wait_with_output()?.into();
+    if said.code != 0 {
+        said.expect(4)?;
+        bench.rollup(&["resume"])?.expect(0)?;
+    }
+    bench.insist_upgraded("2.0.0")
+}
+
+fn killed_rollback(bench: &Bench) -> Result<()> {
+    bench.rollup(&["upgrade", "--yes", "--pkg", &bench.package("2.0.0")])?.expect(0)?;
+    let mut child = bench.command(&["rollback", "--yes"]).spawn()?;
+    bench.wait_for("step-started", "db.switchover@node-b", &mut child)?;
+    pause(100);
+    child.kill()?;
+    child.wait()?;
+    bench.rollup(&["resume"])?.expect(6)?;
+    bench.insist_pair("1.0.0", "node-a")
+}

@@ -1,0 +1,71 @@
+//! The main job: plan, then upgrade under traffic.
+
+use anyhow::{Result, ensure};
+use serde_json::Value;
+
+use crate::bench::{Bench, Entry};
+
+pub const SCENARIOS: &[Entry] = &[
+    ("plan_shows_every_step_changes_nothing_and_is_what_runs", false, plan_is_what_runs),
+    ("upgrade_under_traffic_loses_nothing", false, upgrade),
+    ("upgrade_twice_goes_there_and_back_again", true, twice),
+];
+
+/// Everything on a node that an upgrade could touch, as one text.
+const SNAPSHOT: &str = r"
+find /opt/orders /etc /var/lib/rollup /var/backups -xdev ! -path '*/run/*' \( -type f -o -type l \) -printf '%p %m %U %G %s %T@\n' 2>/dev/null | sort
+systemctl list-units --all --plain --no-legend --type=service,timer | awk '{print $1, $3, $4}' | grep -v -e user@ -e session -e systemd- | sort
+ip -o -4 addr show | awk '{print $2, $4}'
+";
+
+fn plan_is_what_runs(bench: &Bench) -> Result<()> {
+    let snapshot = || -> Result<Vec<String>> {
+        ["node-a", "node-b"].iter().map(|node| bench.lab.root_script(node, SNAPSHOT)).collect()
+    };
+    let before = snapshot()?;
+    let package = bench.package("2.0.0");
+    let shown = bench.rollup(&["plan", "--pkg", &package])?.expect(0)?;
+    for step in ["precheck.run", "service.install@node-b", "vip.move@node-b", "db.switchover@node-b", "sync.thaw"] {
+        ensure!(shown.out.contains(step), "expected step {step} in:\n{}", shown.out);
+    }
+    let plan: Value = serde_json::from_str(&bench.rollup(&["plan", "--pkg", &package, "--json"])?.expect(0)?.out)?;
+    ensure!(before == snapshot()?, "planning changed a node:\n{before:?}\n{:?}", snapshot()?);
+    bench.rollup(&["upgrade", "--yes", "--pkg", &package])?.expect(0)?;
+    let status: Value = serde_json::from_str(&bench.rollup(&["status", "--json"])?.expect(0)?.out)?;
+    let ran = status["run"].as_str().unwrap_or_default();
+    let run: Value = serde_json::from_str(&bench.rollup(&["runs", "show", ran, "--json"])?.expect(0)?.out)?;
+    ensure!(run["plan"]["steps"] == plan["steps"], "other steps ran than were shown");
+    bench.insist_upgraded("2.0.0")
+}
+
+fn upgrade(bench: &Bench) -> Result<()> {
+    let traffic = bench.traffic()?;
+    let said = bench.rollup(&["upgrade", "--yes", "--pkg", &bench.package("2.0.0")])?.expect(0)?;
+    let report = traffic.stop()?;
+    crate::say(&format!(
+        "        longest read gap {} ms, longest write gap {} ms, {} of {} requests failed, {} writes",
+        report.read_gap_ms, report.write_gap_ms, report.failed, report.requests, report.acked_writes
+    ));
+    bench.insist_nothing_lost(&report)?;
+    bench.insist_upgraded("2.0.0")?;
+    // The journal is on both nodes, whole.
+    let run = Bench::next_command(&said.err, "status")?;
+    let local = std::fs::read_to_string(bench.state().join("runs").join(&run[1]).join("journal.jsonl"))?;
+    for node in ["node-a", "node-b"] {
+        let copy = bench.lab.root_script(node, &format!("cat /var/lib/rollup/runs/{}/journal.jsonl", run[1]))?;
+        ensure!(local.starts_with(copy.trim_end()) && copy.contains("run-finished"), "the copy on {node} is not the journal");
+        let audit = bench.lab.root_script(node, "cat /var/lib/rollup/audit.jsonl")?;
+        ensure!(audit.contains(&run[1]), "no audit record on {node}: {audit}");
+        let left = bench.lab.root_script(node, "ls /var/lib/rollup; ls /var/lib/rollup/staging 2>/dev/null || true")?;
+        ensure!(!left.contains("staging") && !left.contains("lock"), "left on {node}: {left}");
+    }
+    Ok(())
+}
+
+/// Roles swap with each upgrade; priorities must not grow for ever.
+fn twice(bench: &Bench) -> Result<()> {
+    bench.rollup(&["upgrade", "--yes", "--pkg", &bench.package("2.0.0")])?.expect(0)?;
+    bench.insist_pair("2.0.0", "node-b")?;
+    bench.rollup(&["upgrade", "--yes", "--pkg", &bench.package("2.0.0")])?.expect(0)?;
+    bench.insist_pair("2.0.0", "node-a")
+}

@@ -1,0 +1,76 @@
+//! `cargo xtask ci | test | soak`: what a developer runs, and what the landing runs.
+
+use std::{
+    path::Path,
+    process::{Command, ExitCode},
+    time::Instant,
+};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+
+/// What to leave in or out of the lab's scenarios.
+#[derive(Debug, Args)]
+pub(crate) struct LabTest {
+    /// Only scenarios whose name contains this.
+    filter: Option<String>,
+    /// The long matrices too.
+    #[arg(long)]
+    soak: bool,
+    /// List the scenarios.
+    #[arg(long)]
+    list: bool,
+}
+
+/// Format, lints, the dependency picture: everything that needs no machine.
+pub(crate) fn lint() -> Result<ExitCode> {
+    let root = crate::workspace();
+    cargo(&root, "format", &["fmt", "--all", "--check"])?;
+    cargo(&root, "lints", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
+    crate::tidy::run()?;
+    if Command::new(crate::cargo()).args(["deny", "--version"]).output().is_ok_and(|output| output.status.success()) {
+        cargo(&root, "licences, bans and sources", &["deny", "--offline", "check", "bans", "licenses", "sources"])?;
+    } else {
+        crate::say("LEFT OUT: cargo deny (cargo install cargo-deny)");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Everything: lints, all tests without a lab, the crash matrix, and the lab's scenarios.
+pub(crate) fn test(soak: bool) -> Result<ExitCode> {
+    let root = crate::workspace();
+    let began = Instant::now();
+    rollup_lab::prepare_host(&crate::say)?;
+    lint()?;
+    cargo(&root, "tests of the crates", &["test", "--workspace", "--quiet"])?;
+    crate::step("crash points of the simulated pair");
+    ensure!(crate::crash::run()? == ExitCode::SUCCESS, "the crash matrix has wrong points");
+    lab_test(&LabTest { filter: None, soak, list: false })?;
+    crate::say(&format!("everything passed in {} s", began.elapsed().as_secs()));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The scenarios on real machines.
+pub(crate) fn lab_test(arguments: &LabTest) -> Result<ExitCode> {
+    let root = crate::workspace();
+    crate::step("scenarios on real machines");
+    rollup_lab::prepare_host(&crate::say)?;
+    let mut command = Command::new(crate::cargo());
+    command.current_dir(&root).args(["test", "--quiet", "--package", "rollup", "--test", "lab", "--"]);
+    command.args(&arguments.filter).env("ROLLUP_LAB_TESTS", "1").env("ROLLUP_XTASK", std::env::current_exe()?);
+    if arguments.soak {
+        command.arg("--soak");
+    }
+    if arguments.list {
+        command.arg("--list");
+    }
+    ensure!(command.status().context("cannot run cargo")?.success(), "scenarios on real machines failed");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn cargo(root: &Path, what: &str, words: &[&str]) -> Result<()> {
+    crate::step(what);
+    let status = Command::new(crate::cargo()).current_dir(root).args(words).status().context("cannot run cargo")?;
+    ensure!(status.success(), "{what}: `cargo {}` failed", words.join(" "));
+    Ok(())
+}
