@@ -12,10 +12,10 @@ use rollup_lab::{Flavour, Lab, LabOptions, Places, Traffic, TrafficOptions, Traf
 use serde_json::Value;
 
 /// A scenario's name, whether it is for the long run only, and what it does.
-pub type Entry = (&'static str, bool, fn(&Bench) -> Result<()>);
+pub(crate) type Entry = (&'static str, bool, fn(&Bench) -> Result<()>);
 
 /// What scenarios work with.
-pub struct Bench {
+pub(crate) struct Bench {
     /// The lab.
     pub lab: Lab,
     options: LabOptions,
@@ -27,7 +27,7 @@ pub struct Bench {
 
 /// What a command of the program said.
 #[derive(Debug)]
-pub struct Said {
+pub(crate) struct Said {
     /// Exit code.
     pub code: i32,
     /// Standard output.
@@ -38,13 +38,13 @@ pub struct Said {
 
 impl Said {
     /// Insists on an exit code; shows everything otherwise.
-    pub fn expect(self, code: i32) -> Result<Self> {
+    pub(crate) fn expect(self, code: i32) -> Result<Self> {
         ensure!(self.code == code, "expected exit code {code}, found {}\n{}{}", self.code, self.out, self.err);
         Ok(self)
     }
 
     /// Insists on a text in what people see.
-    pub fn expect_err(self, text: &str) -> Result<Self> {
+    pub(crate) fn expect_err(self, text: &str) -> Result<Self> {
         ensure!(self.err.contains(text), "expected `{text}` in:\n{}", self.err);
         Ok(self)
     }
@@ -62,13 +62,13 @@ impl From<Output> for Said {
 
 /// Waits a moment between two looks at the outside world.
 #[expect(clippy::disallowed_methods, reason = "a scenario watches real machines from outside")]
-pub fn pause(millis: u64) {
+pub(crate) fn pause(millis: u64) {
     std::thread::sleep(Duration::from_millis(millis));
 }
 
 impl Bench {
     /// Boots the lab, builds the packages.
-    pub fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("crates/ has a parent")?;
         let xtask = std::env::var_os("ROLLUP_XTASK").context("run this through `cargo xtask lab-test`")?;
         let archives = root.join("target/packages");
@@ -88,7 +88,7 @@ impl Bench {
     }
 
     /// The lab as it was provisioned, and no run on the operator's side.
-    pub fn fresh(&self) -> Result<()> {
+    pub(crate) fn fresh(&self) -> Result<()> {
         if self.used.replace(true) {
             self.lab.reset()?;
         }
@@ -99,22 +99,22 @@ impl Bench {
     }
 
     /// Takes the lab down.
-    pub fn down(&self) -> Result<()> {
+    pub(crate) fn down(&self) -> Result<()> {
         Lab::down(&self.options.places, &self.options.name)
     }
 
     /// The archive of a version.
-    pub fn package(&self, version: &str) -> String {
+    pub(crate) fn package(&self, version: &str) -> String {
         self.packages.join(format!("orders-{version}.tar.gz")).display().to_string()
     }
 
     /// The operator's state directory.
-    pub fn state(&self) -> &Path {
+    pub(crate) fn state(&self) -> &Path {
         &self.state
     }
 
     /// A command of the program, in the operator's namespace.
-    pub fn command(&self, words: &[&str]) -> Command {
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = self.lab.operator_command(env!("CARGO_BIN_EXE_rollup"));
         command.args(words).env("ROLLUP_INVENTORY", self.lab.inventory_path()).env("ROLLUP_STATE_DIR", &self.state);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -122,26 +122,29 @@ impl Bench {
     }
 
     /// Runs a command of the program to its end.
-    pub fn rollup(&self, words: &[&str]) -> Result<Said> {
+    pub(crate) fn rollup(&self, words: &[&str]) -> Result<Said> {
         let output = self.command(words).output().context("cannot run rollup")?;
         Ok(output.into())
     }
 
     /// Starts the upgrade to a version and does not wait.
-    pub fn start_upgrade(&self, version: &str) -> Result<Child> {
+    pub(crate) fn start_upgrade(&self, version: &str) -> Result<Child> {
         self.command(&["upgrade", "--yes", "--pkg", &self.package(version)]).spawn().context("cannot run rollup")
     }
 
     /// The journal's events of the newest run, as they are on disk now.
-    pub fn events(&self) -> Vec<Value> {
+    pub(crate) fn events(&self) -> Vec<Value> {
         let Ok(runs) = std::fs::read_dir(self.state.join("runs")) else { return Vec::new() };
         let newest = runs.filter_map(|entry| Some(entry.ok()?.path())).max();
         let text = newest.and_then(|run| std::fs::read_to_string(run.join("journal.jsonl")).ok()).unwrap_or_default();
-        text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).map(|line| line["event"].clone()).collect()
+        text.lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .map(|line| line["event"].clone())
+            .collect()
     }
 
     /// Waits until the journal has an event of this kind for this step.
-    pub fn wait_for(&self, kind: &str, step: &str, child: &mut Child) -> Result<()> {
+    pub(crate) fn wait_for(&self, kind: &str, step: &str, child: &mut Child) -> Result<()> {
         let end = Instant::now() + Duration::from_secs(120);
         loop {
             if self.events().iter().any(|event| event["kind"] == kind && event["step"] == step) {
@@ -160,17 +163,17 @@ impl Bench {
     }
 
     /// Clients that read and write through the VIP from now on.
-    pub fn traffic(&self) -> Result<Traffic> {
+    pub(crate) fn traffic(&self) -> Result<Traffic> {
         Traffic::start(&self.lab, &self.xtask, &TrafficOptions::default())
     }
 
     /// Insists that the pair is as a finished upgrade leaves it.
-    pub fn insist_upgraded(&self, version: &str) -> Result<()> {
+    pub(crate) fn insist_upgraded(&self, version: &str) -> Result<()> {
         self.insist_pair(version, "node-b")
     }
 
     /// Insists on one version on both nodes, one owner of VIP and writes, and a healthy pair.
-    pub fn insist_pair(&self, version: &str, primary: &str) -> Result<()> {
+    pub(crate) fn insist_pair(&self, version: &str, primary: &str) -> Result<()> {
         let status = self.lab.status();
         ensure!(status.problems.is_empty(), "the lab has problems: {:?}", status.problems);
         for node in &status.nodes {
@@ -183,14 +186,14 @@ impl Bench {
     }
 
     /// Insists that no acknowledged write is missing.
-    pub fn insist_nothing_lost(&self, report: &TrafficReport) -> Result<()> {
+    pub(crate) fn insist_nothing_lost(&self, report: &TrafficReport) -> Result<()> {
         ensure!(report.acked_writes > 0, "the clients wrote nothing: {report:?}");
         ensure!(report.lost_writes == Some(0), "acknowledged writes are missing: {report:?}");
         Ok(())
     }
 
     /// The command that an end page or a hint tells to type, without the program's name.
-    pub fn next_command(text: &str, verb: &str) -> Result<Vec<String>> {
+    pub(crate) fn next_command(text: &str, verb: &str) -> Result<Vec<String>> {
         let line = text.lines().map(str::trim).find(|line| line.starts_with(&format!("rollup {verb}")));
         let line = line.with_context(|| format!("expected a next command `rollup {verb} …` in:\n{text}"))?;
         // On a wide page what the command is for stands two blanks behind it.

@@ -4,11 +4,15 @@ use anyhow::{Result, ensure};
 
 use crate::bench::{Bench, Entry};
 
-pub const SCENARIOS: &[Entry] = &[
+pub(crate) const SCENARIOS: &[Entry] = &[
     ("package_2_0_1_never_healthy_stops_and_is_taken_back", false, |bench| stops(bench, "2.0.1", "health.gate@node-b")),
     ("package_2_0_2_crashes_on_start_stops_and_is_taken_back", false, |bench| stops(bench, "2.0.2", "@node-b")),
-    ("package_2_0_3_failing_migration_stops_and_is_taken_back", false, |bench| stops(bench, "2.0.3", "db.migrate@node-a")),
-    ("package_2_0_4_starts_too_slowly_stops_and_is_taken_back", false, |bench| stops(bench, "2.0.4", "health.gate@node-b")),
+    ("package_2_0_3_failing_migration_stops_and_is_taken_back", false, |bench| {
+        stops(bench, "2.0.3", "db.migrate@node-a")
+    }),
+    ("package_2_0_4_starts_too_slowly_stops_and_is_taken_back", false, |bench| {
+        stops(bench, "2.0.4", "health.gate@node-b")
+    }),
 ];
 
 fn keys(bench: &Bench) -> Result<Vec<String>> {
@@ -21,7 +25,10 @@ fn stops(bench: &Bench, version: &str, step: &str) -> Result<()> {
     let said = bench.rollup(&["upgrade", "--yes", "--pkg", &bench.package(version)])?.expect(4)?.expect_err(step)?;
     let status = bench.lab.status();
     let primary = &status.nodes[0];
-    ensure!(primary.vip && primary.recovery == Some(false) && primary.version == "1.0.0", "node-a must serve: {status:?}");
+    ensure!(
+        primary.vip && primary.recovery == Some(false) && primary.version == "1.0.0",
+        "node-a must serve: {status:?}"
+    );
     let next = Bench::next_command(&said.err, "rollback")?;
     let mut words: Vec<&str> = next.iter().map(String::as_str).collect();
     words.push("--yes");

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 
 use crate::bench::{Bench, Entry, Said, pause};
 
-pub const SCENARIOS: &[Entry] = &[
+pub(crate) const SCENARIOS: &[Entry] = &[
     ("killed_in_the_backup", false, |bench| killed(bench, "backup.database@node-b", 100)),
     ("killed_in_the_migration", false, |bench| killed(bench, "db.migrate@node-a", 5)),
     ("killed_while_stopping_units", false, |bench| killed(bench, "service.stop@node-b", 30)),

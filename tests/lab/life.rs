@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 
 use crate::bench::{Bench, Entry, Said, pause};
 
-pub const SCENARIOS: &[Entry] = &[
+pub(crate) const SCENARIOS: &[Entry] = &[
     ("finished_upgrade_is_taken_back_under_traffic", false, taken_back),
     ("standby_loses_power_while_it_is_upgraded", false, power_cut),
     ("link_to_the_standby_is_lost_for_a_while", true, lost_link),
@@ -48,7 +48,10 @@ fn lost_link(bench: &Bench) -> Result<()> {
     let mut child = bench.start_upgrade("2.0.0")?;
     bench.wait_for("step-started", "backup.files@node-b", &mut child)?;
     // sshd's sessions die; the next command finds a new connection, the job on the node goes on.
-    bench.lab.root_script("node-b", "systemctl stop ssh; pkill -f 'sshd: ops' || true; (sleep 3; systemctl start ssh) >/dev/null 2>&1 &")?;
+    bench.lab.root_script(
+        "node-b",
+        "systemctl stop ssh; pkill -f 'sshd: ops' || true; (sleep 3; systemctl start ssh) >/dev/null 2>&1 &",
+    )?;
     let said: Said = child.wait_with_output()?.into();
     if said.code != 0 {
         said.expect(4)?;

@@ -10,11 +10,7 @@ mod life;
 mod main_job;
 mod operators;
 
-use std::{
-    io::Write,
-    process::ExitCode,
-    time::Instant,
-};
+use std::{io::Write, process::ExitCode, time::Instant};
 
 use anyhow::Result;
 use bench::Bench;
@@ -45,7 +41,9 @@ fn main() -> ExitCode {
     let soak = words.iter().any(|word| word == "--soak");
     let filter = words.iter().find(|word| !word.starts_with("--"));
     let mut chosen = scenarios();
-    chosen.retain(|scenario| (soak || !scenario.soak) && filter.is_none_or(|filter| scenario.name.contains(filter.as_str())));
+    chosen.retain(|scenario| {
+        (soak || !scenario.soak) && filter.is_none_or(|filter| scenario.name.contains(filter.as_str()))
+    });
     if words.iter().any(|word| word == "--list") {
         chosen.iter().for_each(|scenario| say(scenario.name));
         return ExitCode::SUCCESS;

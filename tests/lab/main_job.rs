@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::bench::{Bench, Entry};
 
-pub const SCENARIOS: &[Entry] = &[
+pub(crate) const SCENARIOS: &[Entry] = &[
     ("plan_shows_every_step_changes_nothing_and_is_what_runs", false, plan_is_what_runs),
     ("upgrade_under_traffic_loses_nothing", false, upgrade),
     ("upgrade_twice_goes_there_and_back_again", true, twice),
@@ -53,7 +53,10 @@ fn upgrade(bench: &Bench) -> Result<()> {
     let local = std::fs::read_to_string(bench.state().join("runs").join(&run[1]).join("journal.jsonl"))?;
     for node in ["node-a", "node-b"] {
         let copy = bench.lab.root_script(node, &format!("cat /var/lib/rollup/runs/{}/journal.jsonl", run[1]))?;
-        ensure!(local.starts_with(copy.trim_end()) && copy.contains("run-finished"), "the copy on {node} is not the journal");
+        ensure!(
+            local.starts_with(copy.trim_end()) && copy.contains("run-finished"),
+            "the copy on {node} is not the journal"
+        );
         let audit = bench.lab.root_script(node, "cat /var/lib/rollup/audit.jsonl")?;
         ensure!(audit.contains(&run[1]), "no audit record on {node}: {audit}");
         let left = bench.lab.root_script(node, "ls /var/lib/rollup; ls /var/lib/rollup/staging 2>/dev/null || true")?;

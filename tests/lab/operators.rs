@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 
 use crate::bench::{Bench, Entry, Said};
 
-pub const SCENARIOS: &[Entry] = &[
+pub(crate) const SCENARIOS: &[Entry] = &[
     ("second_operator_is_refused_within_a_second_and_told_who", false, two_operators),
     ("ctrl_c_stops_after_the_step_and_resume_goes_on", false, ctrl_c),
     ("pause_before_a_phase_and_go_on", true, pause_before),
@@ -29,7 +29,10 @@ fn two_operators(bench: &Bench) -> Result<()> {
 }
 
 fn signal(child: &std::process::Child, name: &str) -> Result<()> {
-    ensure!(Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status()?.success(), "kill failed");
+    ensure!(
+        Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status()?.success(),
+        "kill failed"
+    );
     Ok(())
 }
 

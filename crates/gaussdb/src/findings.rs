@@ -229,9 +229,8 @@ pub(crate) fn lag(node: &NodeName, facts: &DatabaseFacts, current: Option<Lsn>, 
 }
 
 fn migrations(node: &NodeName, facts: &DatabaseFacts, release: &Release, inventory: &Inventory) -> Finding {
-    let good = |found: String| {
-        Finding::check("database.migrations", "UPG-2", true, "migrations that can run", found).on(node)
-    };
+    let good =
+        |found: String| Finding::check("database.migrations", "UPG-2", true, "migrations that can run", found).on(node);
     let Ok(engine) = engine_of(&inventory.database) else { return good("unknown".to_owned()) };
     let problems = |installed: Option<&str>| {
         let phases = [MigrationPhase::Expand, MigrationPhase::Contract];

@@ -13,6 +13,8 @@ mod history;
 mod lsn;
 mod migrate;
 mod postgresql;
+#[cfg(test)]
+mod real_pair_tests;
 mod replay;
 mod sql;
 mod subject;

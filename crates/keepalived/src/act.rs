@@ -143,17 +143,22 @@ impl Action for VipMove {
         let both = Both::look(self, cx).await?;
         let Some(first) = both.decide(limit)? else { return Ok(()) };
         cx.progress(format!("{}, expected after {}", first.why, first.expected));
-        match &first.change {
-            Change::Wait => {}
-            Change::Raise { node, priority } | Change::Lower { node, priority } => {
-                edit(cx, node, both.facts_of(node), *priority).await?;
-            }
+        if let Some((node, priority)) = first.edit() {
+            edit(cx, node, both.facts_of(node), priority).await?;
         }
         let wait = (first.expected.duration() + Duration::from_secs(2)).min(limit.duration());
         let turns = (wait.as_millis() / 20).to_string();
         let args = [cx.inventory().vip.address.to_string(), turns];
         let cmd = Cmd::mutate("vip.announce", script::ANNOUNCE, args).deadline(wait * 2 + Duration::from_secs(5));
         cx.change_of(both.target.0)?.exec(&cmd).await?;
+        // An override that was needed for the move only. When the two nodes do not agree yet, the next try does it.
+        let both = Both::look(self, cx).await?;
+        if let Ok(Some(last @ Move { change: Change::Settle { .. }, .. })) = both.decide(limit)
+            && let Some((node, priority)) = last.edit()
+        {
+            cx.progress(last.why.clone());
+            edit(cx, node, both.facts_of(node), priority).await?;
+        }
         Ok(())
     }
 
@@ -170,10 +175,7 @@ fn before(both: &Both<'_>, first: Option<Move>) -> Value {
     let owner = if other.1.vip_here { other.0 } else { target.0 };
     let first =
         first.unwrap_or(Move { change: Change::Wait, expected: Span::secs(0), why: "states settle".to_owned() });
-    let edited = match &first.change {
-        Change::Wait => None,
-        Change::Raise { node, .. } | Change::Lower { node, .. } => Some(both.facts_of(node)),
-    };
+    let edited = first.edit().map(|(node, _)| both.facts_of(node));
     let before = Before {
         owner: owner.clone(),
         config_sha256: edited.and_then(|facts| facts.config_sha256.clone()),

@@ -37,6 +37,17 @@ pub struct Move {
     pub why: String,
 }
 
+impl Move {
+    /// The node whose file is changed, and the priority of its override; `None`: no override.
+    pub fn edit(&self) -> Option<(&NodeName, Option<u8>)> {
+        match &self.change {
+            Change::Wait => None,
+            Change::Raise { node, priority } | Change::Lower { node, priority } => Some((node, *priority)),
+            Change::Settle { node } => Some((node, None)),
+        }
+    }
+}
+
 /// One change of priorities. `priority: None` takes our override out, leaving what the operator configured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -56,6 +67,11 @@ pub enum Change {
         node: NodeName,
         /// Its new priority.
         priority: Option<u8>,
+    },
+    /// The owner, which keeps the address without our override too: the operator's file comes back.
+    Settle {
+        /// The node.
+        node: NodeName,
     },
 }
 
@@ -121,10 +137,22 @@ pub fn decide(target: Side<'_>, other: Side<'_>, limit: Span) -> Result<Option<M
     match (target.facts.vip_here, other.facts.vip_here) {
         (true, true) => Err(Refused::SplitBrain(target.node.clone(), other.node.clone())),
         (false, false) => Err(Refused::NoOwner(target.node.clone(), other.node.clone())),
-        (true, false) if !from.takes_from(&to) => Ok(None),
-        (true, false) => keep(&to, &from).map(Some),
+        (true, false) if from.takes_from(&to) => keep(&to, &from).map(Some),
+        (true, false) => Ok(settle(&to, &from)),
         (false, true) => fetch(&to, &from, limit).map(Some),
     }
+}
+
+/// The target has the address and keeps it. An override that it does not need for that is taken out: with `nopreempt`
+/// on the other node, the pair is then again exactly what the operator made it.
+fn settle(to: &Numbers<'_>, from: &Numbers<'_>) -> Option<Move> {
+    let safe = from.running.nopreempt && from.nopreempt_on_disk;
+    let keeps = safe || to.plain_effective().is_some_and(|plain| plain > from.highest());
+    (to.written && to.edit.is_ok() && keeps).then(|| Move {
+        change: Change::Settle { node: to.node.clone() },
+        expected: Span::secs(0),
+        why: format!("remove the override of {}, which keeps the VIP without it", to.node),
+    })
 }
 
 /// The target has the address, but the other node would take it.
@@ -219,6 +247,8 @@ struct Numbers<'a> {
     effective: i32,
     /// Priority of the configuration without our override, where it is known.
     plain: Option<i32>,
+    /// An override is in the file.
+    written: bool,
     /// An override is in the file, or still in the daemon.
     overridden: bool,
     /// The file says something else than the daemon runs with: a reload would change it.
@@ -251,6 +281,7 @@ impl<'a> Numbers<'a> {
             running,
             effective: i32::from(running.effective_priority),
             plain,
+            written: written.is_some(),
             overridden: written.is_some() || plain.is_some_and(|plain| plain != base),
             pending: on_disk != base,
             on_disk,

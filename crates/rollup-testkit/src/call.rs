@@ -3,7 +3,7 @@
 use rollup_remote::{Cmd, Stdin};
 
 /// One command as a simulated machine sees it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Call {
     pub(crate) id: String,
     pub(crate) args: Vec<String>,

@@ -127,6 +127,7 @@ impl World {
             "db.promote" if waiting(call.arg(SERVER + 1), call.arg(SERVER) == "shutdown") => {
                 Some(Duration::from_secs(call.arg(SERVER + 2).parse().unwrap_or(5)))
             }
+            "node.quiet" => Some(self.busy(node)).filter(|busy| !busy.is_zero()),
             "vip.announce" if !self.at(node).keepalived.holds() => {
                 Some(Duration::from_millis(20 * call.arg(1).parse().unwrap_or(0)))
             }
@@ -346,7 +347,7 @@ impl World {
              control Database cluster state:               {state}\n\
              control Latest checkpoint location:           {}\n\
              control Latest checkpoint's TimeLineID:       {}\n",
-            lsn(here.checkpoint.redo),
+            lsn(here.shutdown.unwrap_or(here.checkpoint.redo)),
             here.timeline
         ));
         if !here.up {

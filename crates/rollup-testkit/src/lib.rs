@@ -1,1 +1,30 @@
-//! rollup-testkit
+//! The simulated pair: two machines as plain data, behind hosts that the engine cannot tell from real ones.
+//!
+//! Owns the simulated machines, the cuts and the crash matrix. A command is known by its id and its arguments, never by
+//! the text of its script, so each new action of the workspace needs an arm here; one that is missing is a panic that
+//! names it. Nothing here reaches a network, and time is tokio's paused clock.
+
+mod backup;
+mod call;
+mod cut;
+mod database;
+mod desk;
+mod facts;
+mod matrix;
+mod process;
+mod scenario;
+mod service;
+mod sim;
+mod staging;
+mod stand_in;
+mod sync;
+mod vrrp;
+mod world;
+
+pub use cut::{Cut, Kind};
+pub use matrix::{Matrix, Range, Wrong, run_all};
+pub use process::{Ended, Run, operator, runtime};
+pub use scenario::Scenario;
+pub use sim::{Sent, Sim};
+pub use stand_in::{BearsNoSecondRun, ChecksTheWrongThing, Note, StopsTheWrongNode};
+pub use world::{Effect, Knobs, Machine, World};

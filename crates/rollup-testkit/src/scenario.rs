@@ -130,7 +130,7 @@ fn bind(facts: &mut Facts, inventory: &Inventory) -> Result<()> {
 /// Every action and subject of this workspace.
 fn registry() -> Registry {
     let mut registry = Registry::default();
-    for name in ["sync.freeze", "sync.run", "db.switchover", "sync.thaw"] {
+    for name in ["sync.freeze", "sync.run"] {
         registry.action::<Note>(name, Impact::Change);
     }
     registry.action::<crate::stand_in::Nothing>("sync.thaw", Impact::Observe);

@@ -22,6 +22,9 @@ use crate::{
 /// What one command takes.
 const LATENCY: Duration = Duration::from_millis(3);
 
+/// How often a waiting script looks.
+const TURN: Duration = Duration::from_millis(20);
+
 /// How much later a command takes effect whose sender died or was cut off meanwhile.
 const LATE: Duration = Duration::from_millis(1500);
 
@@ -130,7 +133,8 @@ impl Sim {
     }
 
     /// Counts the command and tells whether it is the one to cut.
-    fn count(&self, node: &NodeName, call: &Call, effect: Effect, step: String) -> Option<Kind> {
+    fn count(&self, node: &NodeName, call: &Call, effect: Effect) -> Option<Kind> {
+        let step = self.world().steps_in_progress();
         let mut control = self.control();
         let mutating = effect == Effect::Mutate;
         let id = if call.id == "job.start" { call.arg(6) } else { call.id.as_str() };
@@ -144,10 +148,8 @@ impl Sim {
         Some(kind)
     }
 
-    fn send(&self, node: &NodeName, call: Call, effect: Effect) -> Fate {
+    fn send(&self, node: &NodeName, call: Call, kind: Option<Kind>) -> Fate {
         let mut world = self.world();
-        let step = world.steps_in_progress();
-        let kind = self.count(node, &call, effect, step);
         let deaf = self.control().deaf.iter().any(|(deaf, prefix)| deaf == node && call.id.starts_with(prefix.as_str()));
         let host = node.to_string();
         let in_doubt = |id: &str, why: &str| RemoteError::InDoubt { host: host.clone(), id: id.to_owned(), why: why.to_owned() };
@@ -180,6 +182,16 @@ impl Sim {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "a simulated command takes simulated time")]
+async fn pass(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+/// Whether the command gets as far as its script's own waiting.
+fn waits(kind: Option<Kind>) -> bool {
+    matches!(kind, None | Some(Kind::KillAfter | Kind::LostAfter))
+}
+
 /// One machine of a simulated pair.
 struct FakeHost {
     sim: Arc<Sim>,
@@ -194,14 +206,15 @@ impl Host for FakeHost {
 
     async fn exec(&self, cmd: &Cmd) -> Result<Output, RemoteError> {
         let call = Call::of(cmd);
-        #[expect(clippy::disallowed_methods, reason = "a simulated command takes simulated time")]
-        tokio::time::sleep(LATENCY).await;
-        if cmd.id == "node.quiet" {
-            let busy = self.sim.world().busy(&self.node).min(cmd.deadline);
-            #[expect(clippy::disallowed_methods, reason = "waiting for the machine's lock is what this command does")]
-            tokio::time::sleep(busy).await;
+        pass(LATENCY).await;
+        let kind = self.sim.count(&self.node, &call, cmd.effect);
+        // What a script waits for before it does or answers anything.
+        let mut waited = Duration::ZERO;
+        while waits(kind) && self.sim.world().waits(&self.node, &call).is_some_and(|most| waited < most.min(cmd.deadline)) {
+            pass(TURN).await;
+            waited += TURN;
         }
-        match self.sim.send(&self.node, call, cmd.effect) {
+        match self.sim.send(&self.node, call, kind) {
             Fate::Answered(Ok(stdout)) => Ok(Output { stdout, stderr: String::new() }),
             Fate::Answered(Err(failed)) => Err(RemoteError::Exit {
                 host: self.node.to_string(),

@@ -70,8 +70,6 @@ pub(crate) enum Later {
     DropsAddress,
     /// This standby has replayed up to here.
     Replays(u64),
-    /// A promotion asked for is over.
-    Promoted,
 }
 
 /// Everything.
@@ -88,6 +86,10 @@ pub struct World {
     pub(crate) machines: BTreeMap<NodeName, Machine>,
     pub(crate) now: Duration,
     in_progress: BTreeSet<String>,
+    /// Since when nothing writes.
+    silent_since: Option<Duration>,
+    /// The longest time without a writer.
+    pub longest_silence: Duration,
     later: Vec<(Duration, NodeName, Later)>,
 }
 
@@ -118,6 +120,8 @@ impl World {
             machines: names.iter().enumerate().map(machine).collect(),
             now: Duration::ZERO,
             in_progress: BTreeSet::new(),
+            silent_since: None,
+            longest_silence: Duration::ZERO,
             later: Vec::new(),
         }
     }
@@ -185,7 +189,6 @@ impl World {
             Later::TakesAddress(reload) => self.takes_address(node, *reload),
             Later::DropsAddress => self.drops_address(node),
             Later::Replays(position) => self.replays(node, *position),
-            Later::Promoted => self.promoted(node),
         }
     }
 
@@ -244,6 +247,11 @@ impl World {
         let holders = names(&|node| self.at(node).keepalived.holds());
         let writers = names(&|node| self.at(node).database.writes());
         let serving = names(&|node| self.at(node).keepalived.holds() && self.serves(node));
+        if writers.is_empty() {
+            self.silent_since.get_or_insert(self.now);
+        } else if let Some(since) = self.silent_since.take() {
+            self.longest_silence = self.longest_silence.max(self.now - since);
+        }
         let handing_over = self.machines.values().any(|machine| machine.keepalived.hands_over());
         let mut complain = |text: String| {
             if !self.breaches.iter().any(|breach| breach.ends_with(&text)) {

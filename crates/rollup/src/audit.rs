@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// Adds the audit action.
-pub fn register(registry: &mut Registry) {
+pub(crate) fn register(registry: &mut Registry) {
     registry.action::<Audit>("audit.record", Impact::Change);
 }
 
@@ -24,16 +24,17 @@ grep -qF "\"run\":\"$1\"" "$f" 2>/dev/null || { printf '%s\n' "$line" >> "$f"; s
 "#;
 
 /// The line that clears a lock by hand.
-pub fn unlock_line(run: &rollup_model::RunId, by: &rollup_model::event::Operator, reason: &str) -> Cmd {
+pub(crate) fn unlock_line(run: &rollup_model::RunId, by: &rollup_model::event::Operator, reason: &str) -> Cmd {
     let line = json!({ "unlocked": run, "by": by, "at": jiff::Timestamp::now(), "reason": reason }).to_string();
-    let script = r#"umask 077; mkdir -p /var/lib/rollup; cat >> /var/lib/rollup/audit.jsonl; sync /var/lib/rollup/audit.jsonl"#;
+    let script =
+        r#"umask 077; mkdir -p /var/lib/rollup; cat >> /var/lib/rollup/audit.jsonl; sync /var/lib/rollup/audit.jsonl"#;
     Cmd::mutate("audit.unlock", script, [""; 0]).stdin(Stdin::Bytes(format!("{line}\n").into_bytes()))
 }
 
 /// Writes the audit record of the run (FIN-3).
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Audit {}
+pub(crate) struct Audit {}
 
 #[async_trait::async_trait]
 impl Action for Audit {
@@ -54,7 +55,8 @@ impl Action for Audit {
             "backup_set": plan.backup_set,
             "at": jiff::Timestamp::now(),
         });
-        let cmd = Cmd::mutate("audit.append", APPEND, [plan.run.as_str()]).stdin(Stdin::Bytes(line.to_string().into_bytes()));
+        let cmd =
+            Cmd::mutate("audit.append", APPEND, [plan.run.as_str()]).stdin(Stdin::Bytes(line.to_string().into_bytes()));
         cx.change()?.exec(&cmd).await?;
         Ok(())
     }

@@ -8,41 +8,48 @@ use rollup_model::{NodeName, PhaseId, RunId};
 /// Upgrade a primary/standby pair over SSH: standby first, VIP over, old primary second.
 #[derive(Debug, Parser)]
 #[command(name = "rollup", version, after_help = crate::exit::HELP, max_term_width = 100, propagate_version = true)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What applies to every command.
     #[command(flatten)]
-    pub global: Global,
+    pub(crate) global: Global,
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 /// What applies to every command.
 #[derive(Debug, Args)]
-pub struct Global {
+pub(crate) struct Global {
     /// The inventory of the pair
-    #[arg(long, short = 'i', global = true, env = "ROLLUP_INVENTORY", default_value = "rollup.toml", value_name = "FILE")]
-    pub inventory: PathBuf,
+    #[arg(
+        long,
+        short = 'i',
+        global = true,
+        env = "ROLLUP_INVENTORY",
+        default_value = "rollup.toml",
+        value_name = "FILE"
+    )]
+    pub(crate) inventory: PathBuf,
     /// Where runs are kept [default: $XDG_STATE_HOME/rollup or ~/.local/state/rollup]
     #[arg(long, global = true, env = "ROLLUP_STATE_DIR", value_name = "DIR")]
-    pub state_dir: Option<PathBuf>,
+    pub(crate) state_dir: Option<PathBuf>,
     /// Write data as JSON to standard output
     #[arg(long, global = true)]
-    pub json: bool,
+    pub(crate) json: bool,
     /// When to use colour
     #[arg(long, global = true, default_value = "auto", value_name = "WHEN")]
-    pub color: Color,
+    pub(crate) color: Color,
     /// Show more: every finding, debug log
     #[arg(long, short = 'v', global = true, action = clap::ArgAction::Count)]
-    pub verbose: u8,
+    pub(crate) verbose: u8,
     /// Show nothing but the end
     #[arg(long, short = 'q', global = true, conflicts_with = "verbose")]
-    pub quiet: bool,
+    pub(crate) quiet: bool,
 }
 
 /// When to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Color {
+pub(crate) enum Color {
     /// On a terminal, unless `NO_COLOR` is set.
     Auto,
     /// Always.
@@ -53,7 +60,7 @@ pub enum Color {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Look whether the pair is ready for an upgrade; changes nothing
     Precheck {
         /// Also check that this package fits
@@ -140,29 +147,29 @@ pub enum Command {
 
 /// What an upgrade is made of.
 #[derive(Debug, Args)]
-pub struct Upgrade {
+pub(crate) struct Upgrade {
     /// The package to install
     #[arg(long, value_name = "FILE")]
-    pub pkg: PathBuf,
+    pub(crate) pkg: PathBuf,
     /// A playbook of your own instead of the built-in `ha-upgrade`
     #[arg(long, value_name = "FILE")]
-    pub playbook: Option<PathBuf>,
+    pub(crate) playbook: Option<PathBuf>,
 }
 
 /// How a plan is run.
 #[derive(Debug, Args)]
-pub struct Running {
+pub(crate) struct Running {
     /// Do not ask; needed when there is no terminal
     #[arg(long, short = 'y')]
-    pub yes: bool,
+    pub(crate) yes: bool,
     /// Stop before this phase; `rollup resume` goes on
     #[arg(long, value_name = "PHASE")]
-    pub pause_before: Option<PhaseId>,
+    pub(crate) pause_before: Option<PhaseId>,
 }
 
 /// How to print findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// A table.
     Human,
     /// A JSON document.
@@ -173,7 +180,7 @@ pub enum Format {
 
 /// Runs of this machine.
 #[derive(Debug, Subcommand)]
-pub enum Runs {
+pub(crate) enum Runs {
     /// All runs, newest first
     List,
     /// One run with its steps
@@ -185,14 +192,14 @@ pub enum Runs {
 
 /// Facts of one subject.
 #[derive(Debug, Clone, Copy, Subcommand)]
-pub enum Show {
+pub(crate) enum Show {
     /// What the nodes say now
     Status,
 }
 
 /// Packages.
 #[derive(Debug, Subcommand)]
-pub enum Pkg {
+pub(crate) enum Pkg {
     /// Pack a directory that holds `rollup-package.toml`
     Build {
         /// The directory

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Runs one command.
-pub async fn run(cli: &Cli, screen: &Screen) -> Ended {
+pub(crate) async fn run(cli: &Cli, screen: &Screen) -> Ended {
     let site = || Site::load(&cli.global.inventory, screen.color());
     let store = || Store::open(cli.global.state_dir.as_deref());
     match &cli.command {
@@ -87,7 +87,8 @@ fn check_phase(running: &Running, plan: &rollup_model::Plan) -> Result<(), Exit>
         return Ok(());
     }
     let known: Vec<_> = plan.phases.iter().map(|phase| phase.id.as_str()).collect();
-    Err(Exit::usage(format!("there is no phase `{phase}`")).hint(format!("--pause-before one of: {}", known.join(", "))))
+    Err(Exit::usage(format!("there is no phase `{phase}`"))
+        .hint(format!("--pause-before one of: {}", known.join(", "))))
 }
 
 async fn precheck(site: &Site, pkg: Option<&std::path::Path>, format: Format, strict: bool, screen: &Screen) -> Ended {
@@ -120,16 +121,26 @@ async fn rollback(
 ) -> Ended {
     let run = match backup {
         Some(set) => {
-            let of_set = |run: &rollup_model::RunId| store.read(run).is_ok_and(|(stored, _)| stored.plan.backup_set == set);
+            let of_set =
+                |run: &rollup_model::RunId| store.read(run).is_ok_and(|(stored, _)| stored.plan.backup_set == set);
             let upgrades = store.list().into_iter().filter(|run| of_set(run));
-            let made_it = upgrades.last();
-            made_it.ok_or_else(|| Exit::usage(format!("no run of this machine made the set `{set}`")).hint("rollup runs list"))?
+            // The upgrade came before any run that takes it back with the same set.
+            let made_it = upgrades.min();
+            made_it.ok_or_else(|| {
+                Exit::usage(format!("no run of this machine made the set `{set}`")).hint("rollup runs list")
+            })?
         }
-        None => store.find(run, |state| !matches!(state.status, RunStatus::TakenBack { .. }), "run that could be taken back")?,
+        None => store.find(
+            run,
+            |state| !matches!(state.status, RunStatus::TakenBack { .. }),
+            "run that could be taken back",
+        )?,
     };
     let (stored, state) = store.read(&run)?;
     if let RunStatus::TakenBack { by } = &state.status {
-        return Err(Exit::usage(format!("run {run} was already taken back by {by}")).hint(format!("rollup runs show {by}")));
+        return Err(
+            Exit::usage(format!("run {run} was already taken back by {by}")).hint(format!("rollup runs show {by}"))
+        );
     }
     if running::kind_of(&stored.plan) == running::Kind::Rollback {
         return Err(Exit::usage(format!("run {run} is itself a rollback")).hint(format!("rollup resume {run}")));
@@ -175,15 +186,20 @@ async fn unlock(site: &Site, run: &rollup_model::RunId, reason: &str, yes: bool,
     for (node, host) in &site.hosts {
         let holder = lock::holder(rollup_remote::ReadOnly::new(host.as_ref())).await?;
         if holder.is_some_and(|holder| holder.run == *run) {
-            host.exec(&crate::audit::unlock_line(run, &crate::operator(), reason)).await.map_err(anyhow::Error::from)?;
+            host.exec(&crate::audit::unlock_line(run, &crate::operator(), reason))
+                .await
+                .map_err(anyhow::Error::from)?;
             freed.push(node.to_string());
         }
     }
     if freed.is_empty() {
         return Err(Exit::usage(format!("run {run} holds no node")).hint("rollup status"));
     }
-    for (node, error) in lock::release(&site.hosts, run).await {
-        return Err(Exit::new(exit::UNEXPECTED, format!("the lock on {node} stays: {error}")));
+    let kept: Vec<_> =
+        lock::release(&site.hosts, run).await.into_iter().map(|(node, error)| format!("{node}: {error}")).collect();
+    if !kept.is_empty() {
+        let error = format!("the lock stays on {}", kept.join("; "));
+        return Err(Exit::new(exit::UNEXPECTED, error).hint(format!("rollup unlock {run} --reason '{reason}'")));
     }
     screen.tell(&format!("freed {}; the run can still go on: rollup resume {run}", freed.join(", ")));
     Ok(exit::DONE)
@@ -193,11 +209,20 @@ async fn packages(cli: &Cli, pkg: &Pkg, screen: &Screen) -> Ended {
     match pkg {
         Pkg::Build { dir, output } => {
             let built = package::build(dir, output).map_err(refused)?;
-            screen.data(&format!("{}: {} files, {} bytes, sha256 {}", built.archive.display(), built.files, built.size, built.sha256))?;
+            screen.data(&format!(
+                "{}: {} files, {} bytes, sha256 {}",
+                built.archive.display(),
+                built.files,
+                built.size,
+                built.sha256
+            ))?;
         }
         Pkg::Inspect { package: file } => {
             // Looking is free: what may be installed is the inventory's business.
-            let policy = rollup_model::inventory::PackagePolicy { allow_unsigned: true, allowed_destinations: vec!["/".to_owned()] };
+            let policy = rollup_model::inventory::PackagePolicy {
+                allow_unsigned: true,
+                allowed_destinations: vec!["/".to_owned()],
+            };
             let (release, listing) = package::read(file, &policy).map_err(refused)?;
             let document = serde_json::json!({ "release": release, "entries": listing });
             screen.data(&serde_json::to_string_pretty(&document).map_err(anyhow::Error::from)?)?;
@@ -205,7 +230,13 @@ async fn packages(cli: &Cli, pkg: &Pkg, screen: &Screen) -> Ended {
         Pkg::Verify { package: file } => {
             let site = Site::load(&cli.global.inventory, screen.color())?;
             let release = read_package(file, &site.inventory).await?;
-            screen.data(&format!("{} {}: {} files, sha256 {}", release.name, release.version, release.components.len(), release.archive_sha256))?;
+            screen.data(&format!(
+                "{} {}: {} files, sha256 {}",
+                release.name,
+                release.version,
+                release.components.len(),
+                release.archive_sha256
+            ))?;
         }
     }
     Ok(exit::DONE)

@@ -3,26 +3,26 @@
 use std::fmt;
 
 /// Done.
-pub const DONE: u8 = 0;
+pub(crate) const DONE: u8 = 0;
 /// Something this program did not foresee.
-pub const UNEXPECTED: u8 = 1;
+pub(crate) const UNEXPECTED: u8 = 1;
 /// Usage, inventory or playbook.
-pub const USAGE: u8 = 2;
+pub(crate) const USAGE: u8 = 2;
 /// A check said no; nothing was changed.
-pub const BLOCKED: u8 = 3;
+pub(crate) const BLOCKED: u8 = 3;
 /// A step failed; the run can go on.
-pub const FAILED: u8 = 4;
+pub(crate) const FAILED: u8 = 4;
 /// Stopped by the operator; the run can go on.
-pub const STOPPED: u8 = 5;
+pub(crate) const STOPPED: u8 = 5;
 /// Taken back; the old version serves.
-pub const ROLLED_BACK: u8 = 6;
+pub(crate) const ROLLED_BACK: u8 = 6;
 /// Taking back failed.
-pub const ROLLBACK_FAILED: u8 = 7;
+pub(crate) const ROLLBACK_FAILED: u8 = 7;
 /// Another run holds the nodes.
-pub const LOCKED: u8 = 8;
+pub(crate) const LOCKED: u8 = 8;
 
 /// What `--help` says about them.
-pub const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 Exit codes:
   0  done
   1  unexpected error
@@ -36,32 +36,32 @@ Exit codes:
 
 /// An error that ends the program: its exit code, what happened, what to type next.
 #[derive(Debug)]
-pub struct Exit {
+pub(crate) struct Exit {
     /// One of the constants of this module.
-    pub code: u8,
+    pub(crate) code: u8,
     /// What happened, outermost first.
-    pub error: anyhow::Error,
+    pub(crate) error: anyhow::Error,
     /// The next command, or file and line.
-    pub hint: Option<String>,
+    pub(crate) hint: Option<String>,
 }
 
 /// The result of a command: the exit code of a regular end.
-pub type Ended = Result<u8, Exit>;
+pub(crate) type Ended = Result<u8, Exit>;
 
 impl Exit {
     /// An error with a code of its own.
-    pub fn new(code: u8, error: impl fmt::Display) -> Self {
+    pub(crate) fn new(code: u8, error: impl fmt::Display) -> Self {
         Self { code, error: anyhow::anyhow!("{error}"), hint: None }
     }
 
     /// A mistake in what was typed or written.
-    pub fn usage(error: impl fmt::Display) -> Self {
+    pub(crate) fn usage(error: impl fmt::Display) -> Self {
         Self::new(USAGE, error)
     }
 
     /// The same error with the next command.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }

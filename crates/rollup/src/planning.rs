@@ -26,7 +26,7 @@ use crate::{
 const BUILT_IN: &str = include_str!("../../../playbooks/ha-upgrade.toml");
 
 /// Reads the package with every check that needs no node (PKG-1, PKG-4).
-pub async fn read_package(file: &Path, inventory: &Inventory) -> Result<Release, Exit> {
+pub(crate) async fn read_package(file: &Path, inventory: &Inventory) -> Result<Release, Exit> {
     if !file.exists() {
         return Err(Exit::usage(format!("there is no package {}", file.display()))
             .hint("name the file: --pkg DIR/NAME-VERSION.tar.gz"));
@@ -39,7 +39,7 @@ pub async fn read_package(file: &Path, inventory: &Inventory) -> Result<Release,
 }
 
 /// A package that is not accepted, as an end of the program.
-pub fn refused(error: package::PackageError) -> Exit {
+pub(crate) fn refused(error: package::PackageError) -> Exit {
     let hint = error.hint();
     let exit = Exit { code: BLOCKED, error: error.into(), hint: None };
     match hint {
@@ -53,7 +53,8 @@ fn read_playbook(file: Option<&PathBuf>, color: bool) -> Result<Playbook, Exit> 
         None => (PathBuf::from("ha-upgrade.toml"), BUILT_IN.to_owned()),
         Some(file) => {
             let text = std::fs::read_to_string(file);
-            let text = text.map_err(|error| Exit::usage(format!("cannot read the playbook {}: {error}", file.display())))?;
+            let text =
+                text.map_err(|error| Exit::usage(format!("cannot read the playbook {}: {error}", file.display())))?;
             (file.clone(), text)
         }
     };
@@ -62,7 +63,7 @@ fn read_playbook(file: Option<&PathBuf>, color: bool) -> Result<Playbook, Exit> 
 
 /// Refuses when another run holds a node, and says who, at which step, since when (FAIL-4). One round trip to each node;
 /// nodes that do not answer are left for the checks to report.
-pub async fn refuse_when_locked(site: &Site, screen: &Screen) -> Result<(), Exit> {
+pub(crate) async fn refuse_when_locked(site: &Site, screen: &Screen) -> Result<(), Exit> {
     let asked = site.hosts.iter().map(|(node, host)| async move {
         let holder = lock::holder(ReadOnly::new(host.as_ref())).await;
         (node, holder)
@@ -76,7 +77,7 @@ pub async fn refuse_when_locked(site: &Site, screen: &Screen) -> Result<(), Exit
 }
 
 /// The page for whoever comes second.
-pub async fn locked(site: &Site, screen: &Screen, node: &NodeName, holder: &lock::Holder) -> Exit {
+pub(crate) async fn locked(site: &Site, screen: &Screen, node: &NodeName, holder: &lock::Holder) -> Exit {
     let mirror = match site.hosts.get(node) {
         Some(host) => fetch_mirror(ReadOnly::new(host.as_ref()), &holder.run).await.ok(),
         None => None,
@@ -93,15 +94,15 @@ pub async fn locked(site: &Site, screen: &Screen, node: &NodeName, holder: &lock
 }
 
 /// A plan, and what it was made from.
-pub struct Planned {
+pub(crate) struct Planned {
     /// The plan.
-    pub plan: Plan,
+    pub(crate) plan: Plan,
     /// Findings that do not stop it.
-    pub findings: Vec<Finding>,
+    pub(crate) findings: Vec<Finding>,
 }
 
 /// Makes the plan of an upgrade. Changes nothing.
-pub async fn plan_upgrade(site: &Site, typed: &Upgrade, screen: &Screen) -> Result<Planned, Exit> {
+pub(crate) async fn plan_upgrade(site: &Site, typed: &Upgrade, screen: &Screen) -> Result<Planned, Exit> {
     let playbook = read_playbook(typed.playbook.as_ref(), screen.color())?;
     let waiting = screen.waiting("reading the package and the facts of all nodes");
     refuse_when_locked(site, screen).await?;
@@ -134,7 +135,7 @@ fn compile(site: &Site, playbook: &Playbook, release: &Release, examined: &Exami
 }
 
 /// A fresh identity for a run: the time, and four random hex digits.
-pub fn identity() -> Result<Identity, Exit> {
+pub(crate) fn identity() -> Result<Identity, Exit> {
     let tail = hex(&RandomState::new().build_hasher().finish().to_le_bytes()[..2]);
     Identity::new(jiff::Timestamp::now(), &tail).map_err(|error| anyhow::Error::from(error).into())
 }

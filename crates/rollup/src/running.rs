@@ -25,7 +25,7 @@ use crate::{
 
 /// Whether a plan begins or goes on, and what its end means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Forward.
     Upgrade,
     /// Taking another run back.
@@ -33,12 +33,12 @@ pub enum Kind {
 }
 
 /// Whether a plan takes another run back.
-pub fn kind_of(plan: &Plan) -> Kind {
+pub(crate) fn kind_of(plan: &Plan) -> Kind {
     if plan.playbook.ends_with("-rollback") { Kind::Rollback } else { Kind::Upgrade }
 }
 
 /// Begins a run of `plan`.
-pub async fn begin(site: &Site, store: &Store, plan: &Plan, running: &Running, screen: &Screen) -> Ended {
+pub(crate) async fn begin(site: &Site, store: &Store, plan: &Plan, running: &Running, screen: &Screen) -> Ended {
     take_locks(site, plan, screen).await?;
     let begun = async {
         let journal = Journal::create(&store.dir(&plan.run), plan)?;
@@ -52,7 +52,7 @@ pub async fn begin(site: &Site, store: &Store, plan: &Plan, running: &Running, s
 }
 
 /// Goes on with a run that is on this machine.
-pub async fn go_on(store: &Store, run: &RunId, running: &Running, screen: &Screen) -> Ended {
+pub(crate) async fn go_on(store: &Store, run: &RunId, running: &Running, screen: &Screen) -> Ended {
     let (journal, stored) = Journal::open(&store.dir(run)).map_err(|error| {
         let exit = Exit::from(error);
         if exit.code == exit::LOCKED { exit.hint(format!("rollup status {run}")) } else { exit }
@@ -95,10 +95,15 @@ async fn go(site: &Site, journal: Journal, plan: &Plan, state: RunState, running
         stop: Stop::default(),
     };
     let (end_meter, ended) = watch::channel(false);
-    let meter = plan.inventory.meter.clone().map(|meter| tokio::spawn(health::meter(meter, Arc::clone(&recorder), ended)));
+    let meter =
+        plan.inventory.meter.clone().map(|meter| tokio::spawn(health::meter(meter, Arc::clone(&recorder), ended)));
     let options = Options { pause_before: running.pause_before.clone() };
     let work = async {
-        if fresh { engine.start(plan, crate::operator(), &options).await } else { engine.resume(plan, crate::operator(), &options).await }
+        if fresh {
+            engine.start(plan, crate::operator(), &options).await
+        } else {
+            engine.resume(plan, crate::operator(), &options).await
+        }
     };
     let mut signals = Signals::new()?;
     let mut tick = tokio::time::interval(Duration::from_secs(1));
@@ -197,7 +202,9 @@ fn next_commands(plan: &Plan, end: &End) -> Vec<Next> {
     let back = Next::new(format!("rollup rollback --run {run}"), "take back what it changed");
     match (end, kind_of(plan)) {
         (End::Finished, Kind::Upgrade) => vec![status, back],
-        (End::Finished, Kind::Rollback) => vec![Next::new("rollup precheck", "see whether the pair is ready again"), status],
+        (End::Finished, Kind::Rollback) => {
+            vec![Next::new("rollup precheck", "see whether the pair is ready again"), status]
+        }
         (End::Stopped(StopReason::Blocked), _) => vec![Next::new("rollup precheck", "look again")],
         (End::Stopped(StopReason::Operator | StopReason::Pause), Kind::Upgrade) => {
             vec![Next::new(format!("rollup resume {run}"), "go on"), back, status]
@@ -205,6 +212,8 @@ fn next_commands(plan: &Plan, end: &End) -> Vec<Next> {
         (End::Stopped(_), Kind::Upgrade) => {
             vec![Next::new(format!("rollup resume {run}"), "try again from the failed step"), back, status]
         }
-        (End::Stopped(_), Kind::Rollback) => vec![Next::new(format!("rollup resume {run}"), "go on taking back"), status],
+        (End::Stopped(_), Kind::Rollback) => {
+            vec![Next::new(format!("rollup resume {run}"), "go on taking back"), status]
+        }
     }
 }

@@ -8,10 +8,7 @@ use std::{
 use console::Term;
 use indicatif::{ProgressBar, ProgressStyle};
 use rollup_model::{Finding, Plan, RunState, Sink};
-use rollup_ui::{
-    Bars, JsonLines, Lines, Style,
-    pages,
-};
+use rollup_ui::{Bars, JsonLines, Lines, Style, pages};
 
 use crate::{
     cli::{Color, Global},
@@ -19,7 +16,7 @@ use crate::{
 };
 
 /// How to talk to the operator.
-pub struct Screen {
+pub(crate) struct Screen {
     out: Style,
     err: Style,
     json: bool,
@@ -29,7 +26,7 @@ pub struct Screen {
 
 impl Screen {
     /// Decides once from flags, environment and terminals.
-    pub fn new(global: &Global) -> Self {
+    pub(crate) fn new(global: &Global) -> Self {
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let color = |is_terminal: bool| match global.color {
             Color::Always => true,
@@ -46,32 +43,32 @@ impl Screen {
     }
 
     /// Style of standard output.
-    pub fn out(&self) -> &Style {
+    pub(crate) fn out(&self) -> &Style {
         &self.out
     }
 
     /// Style of standard error.
-    pub fn err(&self) -> &Style {
+    pub(crate) fn err(&self) -> &Style {
         &self.err
     }
 
     /// Whether data is asked for as JSON.
-    pub fn json(&self) -> bool {
+    pub(crate) fn json(&self) -> bool {
         self.json
     }
 
     /// Whether more is asked for.
-    pub fn verbose(&self) -> bool {
+    pub(crate) fn verbose(&self) -> bool {
         self.verbose
     }
 
     /// Whether errors may be coloured.
-    pub fn color(&self) -> bool {
+    pub(crate) fn color(&self) -> bool {
         self.err.color
     }
 
     /// Writes data. A reader that went away is success: it has what it wanted.
-    pub fn data(&self, text: &str) -> Result<(), Exit> {
+    pub(crate) fn data(&self, text: &str) -> Result<(), Exit> {
         let mut out = io::stdout().lock();
         let written = out.write_all(text.as_bytes()).and_then(|()| match text.ends_with('\n') {
             true => out.flush(),
@@ -84,18 +81,18 @@ impl Screen {
     }
 
     /// Tells people. Nobody is left to tell when standard error is closed.
-    pub fn tell(&self, text: &str) {
+    pub(crate) fn tell(&self, text: &str) {
         let mut err = io::stderr().lock();
         let _closed = writeln!(err, "{}", text.trim_end());
     }
 
     /// A page of findings for standard error.
-    pub fn findings(&self, findings: &[Finding]) -> String {
+    pub(crate) fn findings(&self, findings: &[Finding]) -> String {
         pages::findings_table(findings, self.verbose, &self.err)
     }
 
     /// A spinner while something short is waited for; gone when dropped.
-    pub fn waiting(&self, what: &str) -> Waiting {
+    pub(crate) fn waiting(&self, what: &str) -> Waiting {
         if self.quiet || self.json || !io::stderr().is_terminal() {
             return Waiting(None);
         }
@@ -109,7 +106,7 @@ impl Screen {
     }
 
     /// The displays that follow a run.
-    pub fn follow(&self, plan: &Plan, start: &RunState) -> Following {
+    pub(crate) fn follow(&self, plan: &Plan, start: &RunState) -> Following {
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         let mut lines = None;
         if self.json {
@@ -128,7 +125,7 @@ impl Screen {
     }
 
     /// Asks for a yes. Without a terminal nobody can be asked: `--yes` is needed then.
-    pub fn confirm(&self, question: &str, yes: bool, command: &str) -> Result<bool, Exit> {
+    pub(crate) fn confirm(&self, question: &str, yes: bool, command: &str) -> Result<bool, Exit> {
         if yes {
             return Ok(true);
         }
@@ -142,7 +139,7 @@ impl Screen {
 }
 
 /// A spinner that is gone when dropped.
-pub struct Waiting(Option<ProgressBar>);
+pub(crate) struct Waiting(Option<ProgressBar>);
 
 impl Drop for Waiting {
     fn drop(&mut self) {
@@ -153,10 +150,9 @@ impl Drop for Waiting {
 }
 
 /// The displays of a run.
-pub struct Following {
+pub(crate) struct Following {
     /// For the recorder.
-    pub sinks: Vec<Box<dyn Sink>>,
+    pub(crate) sinks: Vec<Box<dyn Sink>>,
     /// The plain one, which must be ticked so that a log is never silent for long.
-    pub lines: Option<Lines<io::Stderr>>,
+    pub(crate) lines: Option<Lines<io::Stderr>>,
 }
-

@@ -16,11 +16,14 @@ fn json(value: &impl serde::Serialize, screen: &Screen) -> Result<(), Exit> {
 }
 
 /// Where a run stands, also while another process works on it.
-pub fn status(store: &Store, run: &RunId, screen: &Screen) -> Ended {
+pub(crate) fn status(store: &Store, run: &RunId, screen: &Screen) -> Ended {
     let (stored, state) = store.read(run)?;
     let live = is_live(&state, &store.dir(run));
     if screen.json() {
-        json(&serde_json::json!({ "run": run, "live": live, "plan_digest": stored.plan.digest(), "state": state }), screen)?;
+        json(
+            &serde_json::json!({ "run": run, "live": live, "plan_digest": stored.plan.digest(), "state": state }),
+            screen,
+        )?;
     } else {
         let names = Names { program: "rollup".to_owned(), run: run.clone() };
         screen.data(&pages::status_page(&stored.plan, &state, jiff::Timestamp::now(), live, &names, screen.out()))?;
@@ -29,7 +32,7 @@ pub fn status(store: &Store, run: &RunId, screen: &Screen) -> Ended {
 }
 
 /// All runs of this machine, newest first.
-pub fn runs(store: &Store, screen: &Screen) -> Ended {
+pub(crate) fn runs(store: &Store, screen: &Screen) -> Ended {
     let mut rows = Vec::new();
     for run in store.list() {
         match store.read(&run) {
@@ -38,12 +41,16 @@ pub fn runs(store: &Store, screen: &Screen) -> Ended {
             Err(exit) => screen.tell(&format!("warning: run {run} cannot be read: {:#}", exit.error)),
         }
     }
-    if screen.json() { json(&rows, screen)? } else { screen.data(&pages::runs_table(&rows, screen.out()))? }
+    if screen.json() {
+        json(&rows, screen)?
+    } else {
+        screen.data(&pages::runs_table(&rows, screen.out()))?
+    }
     Ok(exit::DONE)
 }
 
 /// One run with its plan.
-pub fn run(store: &Store, run: &RunId, screen: &Screen) -> Ended {
+pub(crate) fn run(store: &Store, run: &RunId, screen: &Screen) -> Ended {
     let (stored, state) = store.read(run)?;
     if screen.json() {
         json(&serde_json::json!({ "plan": stored.plan, "state": state, "records": stored.records }), screen)?;
@@ -54,7 +61,7 @@ pub fn run(store: &Store, run: &RunId, screen: &Screen) -> Ended {
 }
 
 /// Whether the nodes are healthy, by the same definition as the upgrade's gate (HLT-1).
-pub async fn health(site: &Site, only: Option<&NodeName>, screen: &Screen) -> Ended {
+pub(crate) async fn health(site: &Site, only: Option<&NodeName>, screen: &Screen) -> Ended {
     if let Some(unknown) = only.filter(|node| site.inventory.node(node).is_none()) {
         let known: Vec<_> = site.inventory.node_names().map(NodeName::as_str).collect();
         return Err(Exit::usage(format!("there is no node `{unknown}`")).hint(format!("one of: {}", known.join(", "))));
@@ -67,7 +74,11 @@ pub async fn health(site: &Site, only: Option<&NodeName>, screen: &Screen) -> En
         let checks = match examined.facts.get::<health::HealthFacts>(node, "health") {
             Some(facts) => health::problems(&site.inventory, node, &facts, "HLT-1")
                 .into_iter()
-                .map(|finding| HealthCheck { name: finding.expected, ok: finding.severity != Severity::Error, detail: finding.found })
+                .map(|finding| HealthCheck {
+                    name: finding.expected,
+                    ok: finding.severity != Severity::Error,
+                    detail: finding.found,
+                })
                 .collect(),
             None => {
                 let why = examined.findings.iter().find(|finding| finding.node.as_ref() == Some(node));
@@ -77,13 +88,17 @@ pub async fn health(site: &Site, only: Option<&NodeName>, screen: &Screen) -> En
         };
         rows.push(HealthRow { node: node.clone(), checks });
     }
-    if screen.json() { json(&rows, screen)? } else { screen.data(&pages::health_table(&rows, screen.out()))? }
+    if screen.json() {
+        json(&rows, screen)?
+    } else {
+        screen.data(&pages::health_table(&rows, screen.out()))?
+    }
     let healthy = rows.iter().flat_map(|row| &row.checks).all(|check| check.ok);
     Ok(if healthy { exit::DONE } else { exit::BLOCKED })
 }
 
 /// The facts of one subject on every node, and what follows from them.
-pub async fn subject(site: &Site, name: &str, screen: &Screen) -> Ended {
+pub(crate) async fn subject(site: &Site, name: &str, screen: &Screen) -> Ended {
     let waiting = screen.waiting("asking the nodes");
     let mut examined = site.examine(None, Stage::Fresh).await;
     drop(waiting);
@@ -93,7 +108,9 @@ pub async fn subject(site: &Site, name: &str, screen: &Screen) -> Ended {
         _ => ["sync.", "sync."],
     };
     examined.findings.retain(|finding| {
-        prefix.iter().any(|prefix| finding.id.starts_with(prefix)) || finding.id == "host.reachable" || finding.id == "host.sudo"
+        prefix.iter().any(|prefix| finding.id.starts_with(prefix))
+            || finding.id == "host.reachable"
+            || finding.id == "host.sudo"
     });
     let facts: std::collections::BTreeMap<_, _> =
         examined.facts.nodes.iter().filter_map(|(node, subjects)| Some((node, subjects.get(name)?))).collect();
@@ -101,7 +118,8 @@ pub async fn subject(site: &Site, name: &str, screen: &Screen) -> Ended {
         json(&serde_json::json!({ "nodes": facts, "findings": examined.findings }), screen)?;
     } else {
         for (node, facts) in &facts {
-            let values: Vec<_> = facts.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), plain(value))).collect();
+            let values: Vec<_> =
+                facts.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), plain(value))).collect();
             screen.data(&pages::key_values(node.as_str(), &values, screen.out()))?;
         }
         screen.data(&pages::findings_table(&examined.findings, screen.verbose(), screen.out()))?;

@@ -9,22 +9,22 @@ use rollup_remote::{SshHost, SshSettings};
 use crate::exit::{Exit, USAGE};
 
 /// Everything a command needs to talk to the nodes.
-pub struct Site {
+pub(crate) struct Site {
     /// The inventory.
-    pub inventory: Inventory,
+    pub(crate) inventory: Inventory,
     /// Its machines.
-    pub hosts: Hosts,
+    pub(crate) hosts: Hosts,
     /// What can be done on them.
-    pub registry: Arc<Registry>,
+    pub(crate) registry: Arc<Registry>,
 }
 
 /// All actions and subjects of this build.
-pub fn registry() -> Registry {
+pub(crate) fn registry() -> Registry {
     let mut registry = Registry::default();
     precheck::register(&mut registry);
     package::register(&mut registry);
     backup::register(&mut registry);
-    rsync_ctl::register(&mut registry);
+    // rsync_ctl::register(&mut registry);
     gaussdb::register(&mut registry);
     service::register(&mut registry);
     keepalived::register(&mut registry);
@@ -34,7 +34,7 @@ pub fn registry() -> Registry {
 }
 
 /// Shows every mistake in a file at its line.
-pub fn diagnosed(file: &Path, text: &str, problems: &[Diagnostic], color: bool) -> Exit {
+pub(crate) fn diagnosed(file: &Path, text: &str, problems: &[Diagnostic], color: bool) -> Exit {
     let name = file.display().to_string();
     let pages: Vec<_> = problems.iter().map(|problem| problem.render(&name, text, color)).collect();
     let count = problems.len();
@@ -44,7 +44,7 @@ pub fn diagnosed(file: &Path, text: &str, problems: &[Diagnostic], color: bool) 
 
 impl Site {
     /// Reads the inventory and prepares its hosts; nothing is connected yet.
-    pub fn load(file: &Path, color: bool) -> Result<Self, Exit> {
+    pub(crate) fn load(file: &Path, color: bool) -> Result<Self, Exit> {
         let text = std::fs::read_to_string(file).map_err(|error| {
             Exit::usage(format!("cannot read the inventory {}: {error}", file.display()))
                 .hint("write one (README.md has an example), or name it: rollup --inventory FILE …")
@@ -54,7 +54,7 @@ impl Site {
     }
 
     /// Prepares the hosts of an inventory. Relative file names in it are meant from `base`.
-    pub fn of(inventory: Inventory, base: Option<&Path>) -> Result<Self, Exit> {
+    pub(crate) fn of(inventory: Inventory, base: Option<&Path>) -> Result<Self, Exit> {
         let file = |name: &Option<String>| {
             name.as_ref().map(|name| {
                 let home = std::env::var_os("HOME").filter(|_| name.starts_with("~/"));
@@ -84,7 +84,7 @@ impl Site {
     }
 
     /// Reads all facts of all nodes at once and binds the roles, where the facts tell them.
-    pub async fn examine(&self, release: Option<&Release>, stage: Stage) -> Examined {
+    pub(crate) async fn examine(&self, release: Option<&Release>, stage: Stage) -> Examined {
         let mut examined = examine(self.registry.subjects(), &self.hosts, &self.inventory, release, stage).await;
         let owner = keepalived::vip_owner(&examined.facts, &self.inventory);
         if let Some(primary) = owner
@@ -98,7 +98,7 @@ impl Site {
 }
 
 /// The version found on each node.
-pub fn versions(examined: &Examined) -> std::collections::BTreeMap<NodeName, String> {
+pub(crate) fn versions(examined: &Examined) -> std::collections::BTreeMap<NodeName, String> {
     let nodes = examined.facts.nodes.keys();
     let facts = nodes.filter_map(|node| {
         let facts: service::ServiceFacts = examined.facts.get(node, "service")?;

@@ -3,18 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use rollup_engine::journal::{self, Stored};
-use rollup_model::{RunId, RunState, fold::RunStatus, event::StopReason};
+use rollup_model::{RunId, RunState, event::StopReason, fold::RunStatus};
 
 use crate::exit::Exit;
 
 /// The directory of all runs.
-pub struct Store {
+pub(crate) struct Store {
     runs: PathBuf,
 }
 
 impl Store {
     /// Opens the state directory: as given, else by the XDG rules.
-    pub fn open(given: Option<&Path>) -> Result<Self, Exit> {
+    pub(crate) fn open(given: Option<&Path>) -> Result<Self, Exit> {
         let base = match (given, std::env::var_os("XDG_STATE_HOME"), std::env::var_os("HOME")) {
             (Some(given), ..) => given.to_owned(),
             (None, Some(xdg), _) if !xdg.is_empty() => Path::new(&xdg).join("rollup"),
@@ -28,12 +28,12 @@ impl Store {
     }
 
     /// The directory of one run.
-    pub fn dir(&self, run: &RunId) -> PathBuf {
+    pub(crate) fn dir(&self, run: &RunId) -> PathBuf {
         self.runs.join(run.as_str())
     }
 
     /// All runs, newest first.
-    pub fn list(&self) -> Vec<RunId> {
+    pub(crate) fn list(&self) -> Vec<RunId> {
         let Ok(entries) = std::fs::read_dir(&self.runs) else { return Vec::new() };
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         let mut runs: Vec<_> = names.filter_map(|name| RunId::new(name).ok()).collect();
@@ -42,10 +42,12 @@ impl Store {
     }
 
     /// Reads one run.
-    pub fn read(&self, run: &RunId) -> Result<(Stored, RunState), Exit> {
+    pub(crate) fn read(&self, run: &RunId) -> Result<(Stored, RunState), Exit> {
         let dir = self.dir(run);
         if !dir.exists() {
-            return Err(Exit::usage(format!("there is no run `{run}` in {}", self.runs.display())).hint("rollup runs list"));
+            return Err(
+                Exit::usage(format!("there is no run `{run}` in {}", self.runs.display())).hint("rollup runs list")
+            );
         }
         let stored = journal::read(&dir)?;
         let state = RunState::fold(&stored.records);
@@ -53,18 +55,25 @@ impl Store {
     }
 
     /// The run that is named, or the newest that `wanted` accepts.
-    pub fn find(&self, named: Option<&RunId>, wanted: impl Fn(&RunState) -> bool, what: &str) -> Result<RunId, Exit> {
+    pub(crate) fn find(
+        &self,
+        named: Option<&RunId>,
+        wanted: impl Fn(&RunState) -> bool,
+        what: &str,
+    ) -> Result<RunId, Exit> {
         if let Some(run) = named {
             self.read(run)?;
             return Ok(run.clone());
         }
         let found = self.list().into_iter().find(|run| self.read(run).is_ok_and(|(_, state)| wanted(&state)));
-        found.ok_or_else(|| Exit::usage(format!("there is no {what} in {}", self.runs.display())).hint("rollup runs list"))
+        found.ok_or_else(|| {
+            Exit::usage(format!("there is no {what} in {}", self.runs.display())).hint("rollup runs list")
+        })
     }
 }
 
 /// Whether a run can go on.
-pub fn is_open(state: &RunState) -> bool {
+pub(crate) fn is_open(state: &RunState) -> bool {
     match state.status {
         RunStatus::Running => true,
         RunStatus::Stopped { reason } => reason != StopReason::Blocked,
@@ -73,7 +82,7 @@ pub fn is_open(state: &RunState) -> bool {
 }
 
 /// Whether the process that worked on a run last is still alive on this machine.
-pub fn is_live(state: &RunState, dir: &Path) -> bool {
+pub(crate) fn is_live(state: &RunState, dir: &Path) -> bool {
     let lock = std::fs::File::open(dir.join("lock"));
     state.status == RunStatus::Running && lock.is_ok_and(|file| file.try_lock_shared().is_err())
 }

@@ -1,0 +1,341 @@
+//! The two servers, and hosts that run commands in their namespaces.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use rollup_engine::{
+    End, Engine as Runs, FindingCx, Hosts, Options, Recorder, Registry, Stage, Stop, Subject, gather, journal::Journal,
+};
+use rollup_model::{
+    Event, Facts, Finding, Inventory, NodeName, Record, Release, Role, RunState, Severity, Sink,
+    compile::{Identity, Site},
+    event::Operator,
+    release::{Migration, MigrationPhase},
+};
+use rollup_remote::{Cmd, Host, Output, RemoteError, RunAs};
+use tokio::io::AsyncWriteExt;
+
+use crate::{
+    DatabaseFacts, DatabaseSubject,
+    engine::{At, Ending, Engine},
+    postgresql::PostgreSql,
+};
+
+pub(super) const PORT: u16 = 54_399;
+const ROOT: &str = "/tmp/rollup-pair-servers";
+const INVENTORY: &str = r#"
+cluster = { name = "pair" }
+nodes = [{ name = "node-a", host = "127.0.0.1" }, { name = "node-b", host = "127.0.0.2" }]
+vip = { address = "127.0.0.3" }
+database = { engine = "postgresql", data_dir = "/tmp/rollup-pair/data", unit = "pair-db", port = 54399, name = "orders", owner = "orders_owner", switchover = "with-vip" }
+service = { units = [] }
+backup = { dir = "/tmp/rollup-pair/backup" }
+limits = { lock_timeout = "1s", db_switchover = "20s" }
+"#;
+
+/// One pair at a time: both use fixed ports and paths.
+static ONE: Mutex<()> = Mutex::new(());
+static RUNS: AtomicU32 = AtomicU32::new(0);
+
+struct Local {
+    name: String,
+    namespace: String,
+}
+
+#[async_trait::async_trait]
+impl Host for Local {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn exec(&self, cmd: &Cmd) -> Result<Output, RemoteError> {
+        let mut line = tokio::process::Command::new("nsenter");
+        line.args(["-t", &self.namespace, "-m", "--", "timeout", &cmd.deadline.as_secs().to_string()]);
+        if let RunAs::User(user) = &cmd.run_as {
+            line.args(["runuser", "-u", user, "--"]);
+        }
+        line.args(&cmd.argv).env("PATH", path()).env("HOME", "/root");
+        line.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = line.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        if let rollup_remote::Stdin::Bytes(bytes) = &cmd.stdin {
+            stdin.write_all(bytes).await.unwrap();
+        }
+        drop(stdin);
+        let output = child.wait_with_output().await.unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        let (stdout, stderr) = (text(output.stdout), text(output.stderr));
+        match output.status.code() {
+            Some(0) => Ok(Output { stdout, stderr }),
+            code => Err(RemoteError::Exit {
+                host: self.name.clone(),
+                id: cmd.id.to_owned(),
+                code: code.unwrap_or(-1),
+                stdout,
+                stderr,
+            }),
+        }
+    }
+}
+
+fn path() -> String {
+    let bin = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/real_pair_tests");
+    format!("{}:/usr/lib/postgresql/15/bin:{}", bin.display(), std::env::var("PATH").unwrap())
+}
+
+fn bash(script: &str, args: &[&str]) -> String {
+    let mut command = Command::new("bash");
+    let output = command.args(["-euc", script, "bash"]).args(args).env("PATH", path()).output().unwrap();
+    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+}
+
+pub(super) struct Rig {
+    inventory: &'static Inventory,
+    namespaces: BTreeMap<NodeName, Child>,
+    hosts: Hosts,
+    _one: MutexGuard<'static, ()>,
+}
+
+const PREPARE: &str = r#"
+rm -rf "$1"; mkdir -p "$1" /tmp/rollup-pair /var/lib/rollup; cd "$1"
+for node in node-a node-b; do
+  install -d -o postgres -m 0755 $node $node/socket; install -d $node/state
+done
+echo "-c listen_addresses=127.0.0.1 -c unix_socket_directories=/tmp/rollup-pair/socket" > node-a/options
+echo "-c listen_addresses=127.0.0.2 -c unix_socket_directories=/tmp/rollup-pair/socket" > node-b/options
+runuser -u postgres -- initdb -D node-a/data -A trust -E UTF8 --locale C.UTF-8 > /dev/null
+cat >> node-a/data/postgresql.conf <<CONF
+port = $2
+wal_keep_size = 64MB
+fsync = off
+CONF
+"#;
+
+const NAMESPACE: &str = r#"mount --make-rprivate /
+mount --bind "$1" /tmp/rollup-pair; mount --bind "$1/state" /var/lib/rollup; exec sleep infinity"#;
+
+const FILL: &str = r#"
+runuser -u postgres -- psql -X -q -h 127.0.0.1 -p "$2" -d postgres -c 'create role replicator login replication' \
+  -c 'create role orders_owner' -c 'create database orders owner orders_owner'
+runuser -u postgres -- pg_basebackup -h 127.0.0.1 -p "$2" -U replicator -R -c fast -D "$1/node-b/data"
+"#;
+
+impl Rig {
+    pub(super) fn new() -> Self {
+        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        bash(PREPARE, &[ROOT, &PORT.to_string()]);
+        let inventory: &'static Inventory = Box::leak(Box::new(rollup_model::inventory::load(INVENTORY).unwrap()));
+        let mut namespaces = BTreeMap::new();
+        let mut hosts = Hosts::new();
+        for name in inventory.node_names() {
+            let mut command = Command::new("unshare");
+            command.args(["-m", "bash", "-euc", NAMESPACE, "bash", &format!("{ROOT}/{name}")]);
+            let child = command.spawn().unwrap();
+            let pid = child.id().to_string();
+            bash(
+                "until [ \"$(readlink /proc/$1/exe)\" = \"$(readlink -f \"$(command -v sleep)\")\" ]; do :; done",
+                &[&pid],
+            );
+            let local = Local { name: name.to_string(), namespace: pid };
+            hosts.insert(name.clone(), Arc::new(local) as Arc<dyn Host>);
+            namespaces.insert(name.clone(), child);
+        }
+        let rig = Self { inventory, namespaces, hosts, _one: one };
+        rig.start("node-a");
+        bash(FILL, &[ROOT, &PORT.to_string()]);
+        rig.start("node-b");
+        rig.shell("node-b", "until [ \"$(psql -XAtq -h 127.0.0.2 -p 54399 -U postgres -c \"select status from pg_stat_wal_receiver\")\" = streaming ]; do :; done");
+        rig
+    }
+
+    pub(super) fn at(&self, node: &str) -> At<'static> {
+        let node = self.inventory.node(&node.parse().unwrap()).unwrap();
+        At { inventory: self.inventory, node }
+    }
+
+    /// Runs something as root in a node's namespace.
+    pub(super) fn shell(&self, node: &str, script: &str) -> String {
+        let pid = self.namespaces[&node.parse::<NodeName>().unwrap()].id().to_string();
+        bash("pid=$1 script=$2; exec nsenter -t $pid -m -- bash -euc \"$script\"", &[&pid, script])
+    }
+
+    pub(super) fn start(&self, node: &str) {
+        self.shell(node, "systemctl start pair-db");
+    }
+
+    pub(super) fn sql(&self, node: &str, sql: &str) -> String {
+        let host = &self.at(node).node.host;
+        let port = PORT.to_string();
+        bash("psql -XAtq -v ON_ERROR_STOP=1 -U postgres -h $1 -p $2 -d orders -c \"$3\"", &[host, &port, sql])
+    }
+
+    /// A session that holds a lock until it is dropped.
+    pub(super) fn hold_lock(&self, sql: &str) -> impl Drop {
+        struct Session(Child);
+        impl Drop for Session {
+            fn drop(&mut self) {
+                let _ = self.0.kill();
+                let _ = self.0.wait();
+            }
+        }
+        let mut psql = Command::new("psql");
+        psql.args(["-XAtq", "-U", "postgres", "-h", "127.0.0.1", "-p", &PORT.to_string(), "-d", "orders", "-c", sql]);
+        let session = Session(psql.stdout(Stdio::null()).spawn().unwrap());
+        let held = "select count(*) from pg_locks where mode = 'AccessExclusiveLock' and granted";
+        while self.sql("node-a", held) == "0" {}
+        session
+    }
+
+    pub(super) async fn exec(&self, node: &str, cmd: &Cmd) -> Result<Output, RemoteError> {
+        self.hosts[&node.parse::<NodeName>().unwrap()].exec(cmd).await
+    }
+
+    pub(super) async fn demote(&self, node: &str, next: &str) -> Ending {
+        let output = self.exec(node, &PostgreSql.demote(self.at(node), self.at(next).node)).await.unwrap();
+        PostgreSql.read_ending(&output.stdout).unwrap()
+    }
+
+    pub(super) async fn probe_text(&self, node: &str) -> String {
+        let at = self.at(node);
+        let probe = PostgreSql.probe(at, self.inventory.peer_of(&at.node.name));
+        let cmd = Cmd::read("probe", probe.script, probe.args);
+        self.exec(node, &cmd).await.unwrap().stdout
+    }
+
+    async fn facts(&self) -> Facts {
+        let mut registry = Registry::default();
+        crate::register(&mut registry);
+        let mut examined = gather(registry.subjects(), &self.hosts, self.inventory).await;
+        assert_eq!(examined.facts.nodes.len(), 2, "{examined:?}");
+        if let Some(primary) = crate::primary_node(&examined.facts, self.inventory) {
+            let standby = self.inventory.peer_of(&primary).unwrap().name.clone();
+            examined.facts.bindings =
+                BTreeMap::from([(Role::OriginalPrimary, primary), (Role::OriginalStandby, standby)]);
+        }
+        examined.facts
+    }
+
+    /// What PRE-4 finds wrong.
+    pub(super) async fn problems(&self) -> Vec<String> {
+        let facts = self.facts().await;
+        let cx = FindingCx { inventory: self.inventory, release: None, facts: &facts, stage: Stage::Fresh };
+        let findings = DatabaseSubject.findings(&cx);
+        findings.iter().filter(|finding| finding.severity != Severity::Ok).map(Finding::line).collect()
+    }
+
+    /// Waits until a node streams again.
+    pub(super) async fn streams(&self, node: &str) {
+        loop {
+            let facts: DatabaseFacts = self.facts().await.get(&node.parse().unwrap(), "database").unwrap();
+            if facts.is_streaming_standby() {
+                return;
+            }
+        }
+    }
+
+    /// Runs these steps as one plan; returns its end and what was written down.
+    pub(super) async fn run(&self, steps: &str, release: Option<Release>) -> (End, String) {
+        let mut registry = Registry::default();
+        crate::register(&mut registry);
+        let mut text = "format = 1\nname = \"t\"\ntitle = \"t\"\n[[phase]]\nid = \"p\"\ntitle = \"p\"\n".to_owned();
+        for line in steps.lines().filter(|line| !line.is_empty()) {
+            let (id, rest) = line.split_once(" = {").unwrap();
+            let rest = rest.trim().strip_suffix('}').unwrap();
+            let fields = rest.replace("uses =", "\nuses =").replace(", with =", "\nwith =").replace(", \n", "\n");
+            text.push_str(&format!("[[phase.step]]\nid = \"db.{id}\"\ntitle = \"x\"\n{fields}\n"));
+        }
+        let playbook = rollup_model::playbook::load(&text).unwrap_or_else(|error| panic!("{error:?}\n{text}"));
+        let facts = self.facts().await;
+        let site = Site { inventory: self.inventory, release: release.as_ref(), facts: &facts };
+        let versions = self.inventory.node_names().map(|node| (node.clone(), "1.0.0".to_owned())).collect();
+        let number = RUNS.fetch_add(1, Ordering::SeqCst);
+        let identity = Identity::new(jiff::Timestamp::now(), &format!("t{number}")).unwrap();
+        let plan = rollup_model::compile(&playbook, &site, &versions, &registry, &identity)
+            .unwrap_or_else(|error| panic!("{error:?}\n{text}"));
+        let directory = tempfile::tempdir().unwrap();
+        let journal = Journal::create(&directory.path().join("run"), &plan).unwrap();
+        let seen = Seen::default();
+        let sinks: Vec<Box<dyn Sink>> = vec![Box::new(seen.clone())];
+        let recorder = Recorder::new(journal, RunState::default(), &plan.run, self.hosts.clone(), sinks).unwrap();
+        let engine = Runs {
+            registry: Arc::new(registry),
+            hosts: self.hosts.clone(),
+            recorder: Arc::new(recorder),
+            stop: Stop::default(),
+        };
+        let by: Operator =
+            serde_json::from_value(serde_json::json!({ "user": "t", "host": "t", "pid": 1, "version": "0" })).unwrap();
+        let end = engine.start(&plan, by, &Options::default()).await.unwrap();
+        let lines = seen.0.lock().unwrap().join("\n");
+        (end, lines)
+    }
+
+    pub(super) async fn finishes(&self, steps: &str) {
+        let (end, report) = self.run(steps, None).await;
+        assert!(matches!(end, End::Finished), "{report}");
+        assert_eq!(self.problems().await, [""; 0]);
+    }
+
+    pub(super) fn backup_file(&self, node: &str, file: &str) -> String {
+        self.shell(node, &format!("cat /tmp/rollup-pair/backup/*/{file}"))
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        for (node, child) in &mut self.namespaces {
+            let stop = "runuser -u postgres -- /usr/lib/postgresql/15/bin/pg_ctl -s -m immediate -D /tmp/rollup-pair/data stop";
+            let mut command = Command::new("nsenter");
+            command.args(["-t", &child.id().to_string(), "-m", "--", "bash", "-c", stop, node.as_str()]);
+            let _ = command.stderr(Stdio::null()).status();
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let _ = std::fs::remove_dir_all(ROOT);
+        let _ = std::fs::remove_dir("/tmp/rollup-pair");
+    }
+}
+
+/// Keeps what a display would show.
+#[derive(Clone, Default)]
+struct Seen(Arc<Mutex<Vec<String>>>);
+
+impl Sink for Seen {
+    fn event(&mut self, record: &Record) -> std::io::Result<()> {
+        let line = match &record.event {
+            Event::StepFinished { step, outcome, evidence, millis } => {
+                format!("{step} {outcome:?} {millis} ms {evidence}")
+            }
+            Event::StepFailed { step, error, .. } => format!("{step} failed: {error}"),
+            Event::StepProgress { doing, .. } => format!("  {doing}"),
+            _ => return Ok(()),
+        };
+        self.0.lock().unwrap().push(line);
+        Ok(())
+    }
+}
+
+/// A package with these expand migrations.
+pub(super) fn release(migrations: &[(&str, &str)]) -> Release {
+    let migrations = migrations.iter().map(|(version, sql)| Migration {
+        version: (*version).to_owned(),
+        name: format!("V{version}__x.sql"),
+        phase: MigrationPhase::Expand,
+        sha256: format!("{:064x}", sql.len()),
+        sql: (*sql).to_owned(),
+    });
+    let empty = serde_json::json!({
+        "name": "orders", "version": "2.0.0", "from_versions": [], "architecture": "any", "archive": "x",
+        "archive_size": 0, "archive_sha256": "", "unpacked_size": 0, "components": [], "migrations": [], "hooks": []
+    });
+    let release: Release = serde_json::from_value(empty).unwrap();
+    Release { migrations: migrations.collect(), ..release }
+}

@@ -1,0 +1,164 @@
+//! One life of the program on a simulated pair: journal, locks, engine; and what a cut leaves of it.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Context, Result};
+use rollup_engine::{
+    End, Engine, Options, Recorder, Stop,
+    journal::{self, Journal},
+    lock::{self, Holder, Taken},
+};
+use rollup_model::{
+    NodeName, Record, RunState, Sink,
+    event::{Operator, StopReason},
+    fold::RunStatus,
+};
+use tempfile::TempDir;
+
+use crate::{scenario::Scenario, sim::Sim};
+
+/// How one life ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// The run is over.
+    Finished,
+    /// The run can go on.
+    Stopped(StopReason),
+    /// A cut killed the process.
+    Killed,
+    /// Somebody else holds a node.
+    Held {
+        /// The node.
+        node: NodeName,
+        /// By whom.
+        holder: Holder,
+    },
+    /// The process ended with an error.
+    Failed(anyhow::Error),
+}
+
+/// A run on a simulated pair, over as many lives as it takes.
+pub struct Run {
+    /// What runs.
+    pub scenario: Scenario,
+    /// On what.
+    pub sim: Arc<Sim>,
+    home: TempDir,
+}
+
+/// A clock that stands still until everything waits, on one thread.
+pub fn runtime() -> Result<tokio::runtime::Runtime> {
+    let builder = &mut tokio::runtime::Builder::new_current_thread();
+    builder.enable_time().start_paused(true).build().context("cannot start a runtime")
+}
+
+/// Tells the world which steps are in progress.
+struct Ear(Arc<Sim>);
+
+impl Sink for Ear {
+    fn event(&mut self, record: &Record) -> std::io::Result<()> {
+        self.0.world().hear(&record.event);
+        Ok(())
+    }
+}
+
+impl Run {
+    /// A run that has not begun. Journals are kept below `ROLLUP_TESTKIT_DIR`, else in memory where there is such a place.
+    pub fn new(scenario: &Scenario, sim: Arc<Sim>) -> Result<Self> {
+        let home = match std::env::var_os("ROLLUP_TESTKIT_DIR") {
+            Some(dir) => TempDir::new_in(dir),
+            None => TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()),
+        };
+        Ok(Self { scenario: scenario.clone(), sim, home: home.context("cannot make a directory for the journal")? })
+    }
+
+    /// Where plan and journal are.
+    pub fn dir(&self) -> PathBuf {
+        self.home.path().join("runs").join(self.scenario.plan.run.as_str())
+    }
+
+    /// What the journal adds up to now.
+    pub fn state(&self) -> Result<RunState> {
+        Ok(RunState::fold(&journal::read(&self.dir())?.records))
+    }
+
+    /// The journal's records.
+    pub fn records(&self) -> Result<Vec<Record>> {
+        Ok(journal::read(&self.dir())?.records)
+    }
+
+    /// The journal's bytes.
+    pub fn journal(&self) -> Result<Vec<u8>> {
+        Ok(std::fs::read(self.dir().join("journal.jsonl"))?)
+    }
+
+    /// Begins the run, or goes on with it; until its end or until a cut kills it.
+    pub async fn live(&self) -> Ended {
+        self.live_with(&Options::default(), Stop::default()).await
+    }
+
+    /// The same, with wishes of the operator.
+    pub async fn live_with(&self, options: &Options, stop: Stop) -> Ended {
+        tokio::select! {
+            biased;
+            () = self.sim.killed() => Ended::Killed,
+            ended = self.process(options, stop) => ended.unwrap_or_else(Ended::Failed),
+        }
+    }
+
+    /// Lives again until the run is over, at most so many times. Returns how often it lived, and how it ended.
+    pub async fn live_until_finished(&self, lives: usize) -> (usize, Ended) {
+        let mut ended = self.live().await;
+        for life in 1..lives {
+            if matches!(ended, Ended::Finished) {
+                return (life, ended);
+            }
+            ended = self.live().await;
+        }
+        (lives, ended)
+    }
+
+    async fn process(&self, options: &Options, stop: Stop) -> Result<Ended> {
+        let (plan, hosts, dir) = (&self.scenario.plan, self.sim.hosts(), self.dir());
+        let (journal, state) = open(&dir, plan)?;
+        let holder = Holder { run: plan.run.clone(), by: operator(), since: "2026-03-01T10:00:00Z".parse()? };
+        // A run that died before its first record begins; one that died while it gave its locks back only does that.
+        let (fresh, over) = (state.started.is_none(), state.status == RunStatus::Finished);
+        if !over {
+            if let Taken::Held { node, holder } = lock::acquire(&hosts, &holder).await? {
+                return Ok(Ended::Held { node, holder });
+            }
+            let sinks: Vec<Box<dyn Sink>> = vec![Box::new(Ear(Arc::clone(&self.sim)))];
+            let recorder = Arc::new(Recorder::new(journal, state, &plan.run, hosts.clone(), sinks)?);
+            let registry = Arc::clone(&self.scenario.registry);
+            let engine = Engine { registry, hosts: hosts.clone(), recorder, stop };
+            let end = match fresh {
+                true => engine.start(plan, operator(), options).await?,
+                false => engine.resume(plan, operator(), options).await?,
+            };
+            if let End::Stopped(reason) = end {
+                return Ok(Ended::Stopped(reason));
+            }
+        }
+        match lock::release(&hosts, &plan.run).await.into_iter().next() {
+            None => Ok(Ended::Finished),
+            Some((node, error)) => Err(anyhow::Error::new(error).context(format!("the lock of {node} may be left"))),
+        }
+    }
+}
+
+fn open(dir: &Path, plan: &rollup_model::Plan) -> Result<(Journal, RunState)> {
+    if dir.join("journal.jsonl").exists() {
+        let (journal, stored) = Journal::open(dir)?;
+        return Ok((journal, RunState::fold(&stored.records)));
+    }
+    Ok((Journal::create(dir, plan)?, RunState::default()))
+}
+
+/// Who runs it.
+pub fn operator() -> Operator {
+    Operator { user: "ops".to_owned(), host: "desk".to_owned(), pid: 4711, version: "0.1.0".to_owned() }
+}
