@@ -191,7 +191,7 @@ mod tests {
         let mut changed = row("2", AppliedKind::Applied);
         changed.checksum = "0123456789abcdef".to_owned();
         let (_, problems) = chosen(Some(&[changed]), "1.0.0");
-        assert!(problems[0].contains("as it was applied, sha256 0123456789ab, found sha256 sum-2.0.0"), "{problems:?}");
+        assert!(problems[1].contains("as it was applied, sha256 0123456789ab, found sha256 sum-2.0.0"), "{problems:?}");
         let twice = [
             migration("2.0", MigrationPhase::Expand, "select 1"),
             migration("2.0.0", MigrationPhase::Expand, "select 2"),

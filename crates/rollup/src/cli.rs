@@ -74,12 +74,12 @@ pub(crate) enum Command {
         strict: bool,
     },
     /// Show every step of an upgrade; changes nothing
-    Plan(Upgrade),
+    Plan(UpgradeArguments),
     /// Upgrade the pair
     Upgrade {
         /// What to run.
         #[command(flatten)]
-        upgrade: Upgrade,
+        upgrade: UpgradeArguments,
         /// How to run it.
         #[command(flatten)]
         running: Running,
@@ -147,7 +147,7 @@ pub(crate) enum Command {
 
 /// What an upgrade is made of.
 #[derive(Debug, Args)]
-pub(crate) struct Upgrade {
+pub(crate) struct UpgradeArguments {
     /// The package to install
     #[arg(long, value_name = "FILE")]
     pub(crate) pkg: PathBuf,

@@ -17,7 +17,7 @@ use rollup_remote::ReadOnly;
 use rollup_ui::pages::{self, Locked, Next};
 
 use crate::{
-    cli::Upgrade,
+    cli::UpgradeArguments,
     exit::{BLOCKED, Exit, LOCKED, USAGE},
     screen::Screen,
     site::{Site, diagnosed, versions},
@@ -102,7 +102,7 @@ pub(crate) struct Planned {
 }
 
 /// Makes the plan of an upgrade. Changes nothing.
-pub(crate) async fn plan_upgrade(site: &Site, typed: &Upgrade, screen: &Screen) -> Result<Planned, Exit> {
+pub(crate) async fn plan_upgrade(site: &Site, typed: &UpgradeArguments, screen: &Screen) -> Result<Planned, Exit> {
     let playbook = read_playbook(typed.playbook.as_ref(), screen.color())?;
     let waiting = screen.waiting("reading the package and the facts of all nodes");
     refuse_when_locked(site, screen).await?;

@@ -34,8 +34,8 @@ const INVENTORY: &str = r#"
 cluster = { name = "pair" }
 nodes = [{ name = "node-a", host = "127.0.0.1" }, { name = "node-b", host = "127.0.0.2" }]
 vip = { address = "127.0.0.3" }
-database = { engine = "postgresql", data_dir = "/tmp/rollup-pair/data", unit = "pair-db", port = 54399, name = "orders", owner = "orders_owner", switchover = "with-vip" }
-service = { units = [] }
+database = { engine = "postgresql", data_dir = "/tmp/rollup-pair/data", unit = "pair-db.service", port = 54399, name = "orders", owner = "orders_owner", switchover = "with-vip" }
+service = { units = ["orders.service"] }
 backup = { dir = "/tmp/rollup-pair/backup" }
 limits = { lock_timeout = "1s", db_switchover = "20s" }
 "#;
