@@ -6,10 +6,9 @@
 mod client;
 mod rig;
 
-use rollup_engine::{End, State};
-use rollup_model::{Finding, event::StopReason};
+use rollup_engine::End;
+use rollup_model::event::StopReason;
 use rollup_remote::RemoteError;
-use serde_json::{Value, json};
 
 use self::{client::Client, rig::Rig};
 use crate::{
@@ -18,15 +17,15 @@ use crate::{
     postgresql::PostgreSql,
 };
 
-const UPGRADE: &str = r#"
-backup = { on = "node-b", uses = "db.backup" }
-migrate = { on = "original-primary", uses = "db.migrate", with = { phase = "expand" } }
-replayed = { on = "original-standby", uses = "db.replayed" }
-ready = { on = "original-standby", uses = "db.caught-up" }
-prepare = { on = "original-primary", uses = "db.checkpoint" }
-over = { on = "original-standby", uses = "db.switchover" }
-rejoined = { on = "original-primary", uses = "db.replayed" }
-"#;
+const UPGRADE: &str = "
+node-b db.backup
+original-primary db.migrate phase=expand
+original-standby db.replayed
+original-standby db.caught-up
+original-primary db.checkpoint
+original-standby db.switchover
+original-primary db.replayed
+";
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "starts two PostgreSQL servers; needs root and PostgreSQL 15"]
@@ -56,7 +55,7 @@ async fn an_upgrade_moves_the_primary_there_and_back_and_loses_no_acknowledged_w
     assert!(matches!(end, End::Stopped(_)), "original-primary is no primary any more: {report}");
 
     let client = Client::start();
-    let back = r#"over = { on = "node-b", uses = "db.switchover", with = { primary = "node-a" } }"#;
+    let back = "node-b db.switchover primary=node-a";
     let (end, report) = rig.run(back, None).await;
     assert!(matches!(end, End::Finished), "{report}");
     let (acknowledged_back, gap) = client.stop();
@@ -72,8 +71,8 @@ const ADD_NOTE: &str =
 #[ignore = "starts two PostgreSQL servers; needs root and PostgreSQL 15"]
 async fn a_switchover_that_was_cut_off_goes_on_from_every_state_vip_4() {
     let rig = Rig::new();
-    let over = r#"over = { on = "node-b", uses = "db.switchover" }"#;
-    let back = r#"over = { on = "node-a", uses = "db.switchover" }"#;
+    let over = "node-b db.switchover";
+    let back = "node-a db.switchover";
     let (a, b) = (rig.at("node-a"), rig.at("node-b"));
 
     println!("cut after the demotion");
@@ -126,7 +125,7 @@ async fn without_the_last_of_the_log_nothing_is_promoted_and_the_old_primary_com
     // Receives, but does not replay: the position that counts is the standby's own.
     rig.sql("node-b", "select pg_wal_replay_pause()");
     rig.sql("node-a", "insert into probe select generate_series(1, 1000)");
-    let (end, report) = rig.run(r#"over = { on = "node-b", uses = "db.switchover" }"#, None).await;
+    let (end, report) = rig.run("node-b db.switchover", None).await;
     assert!(matches!(end, End::Stopped(StopReason::Failed)), "{report}");
     assert!(report.contains("the roles were not changed and node-a is the primary again"), "{report}");
     assert_eq!(rig.sql("node-a", "select pg_is_in_recovery(), count(*) from probe"), "f|1000");
@@ -142,7 +141,7 @@ async fn without_the_last_of_the_log_nothing_is_promoted_and_the_old_primary_com
     // Two writers: seen, said, and left alone.
     rig.sql("node-b", "select pg_promote()");
     rig.sql("node-a", "create table more (id int)");
-    let (end, report) = rig.run(r#"over = { on = "node-b", uses = "db.switchover" }"#, None).await;
+    let (end, report) = rig.run("node-b db.switchover", None).await;
     assert!(matches!(end, End::Stopped(StopReason::Blocked)), "{report}");
     assert!(report.contains("expected one writer, found two"), "{report}");
     assert!(rig.problems().await.iter().any(|line| line.contains("exactly one primary")), "PRE-4");
@@ -158,7 +157,7 @@ async fn without_the_last_of_the_log_nothing_is_promoted_and_the_old_primary_com
 async fn a_migration_that_fails_changes_nothing_and_says_which_line_and_who_is_in_the_way_upg_2() {
     let rig = Rig::new();
     rig.sql("node-a", "create table orders (id serial primary key)");
-    let migrate = r#"migrate = { on = "node-a", uses = "db.migrate", with = { phase = "expand" } }"#;
+    let migrate = "node-a db.migrate phase=expand";
 
     let broken = "create table x (a int);\n\nupdate x set missing = 1;";
     let (_, report) = rig.run(migrate, Some(rig::release(&[("2.0.0", broken)]))).await;
@@ -215,5 +214,4 @@ async fn a_backup_that_was_cut_off_leaves_nothing_that_looks_whole_bak_1() {
     println!("{}", rig.probe_text("node-b").await);
     rig.shell("node-b", "runuser -u postgres -- pg_ctl -s -D /tmp/rollup-pair/data -m fast stop");
     println!("{}", rig.probe_text("node-b").await);
-    let _: (State, Value, Option<Finding>) = (State::done(), json!(null), None);
 }

@@ -196,17 +196,27 @@ async fn edit(cx: &ApplyCx<'_>, node: &NodeName, facts: &KeepalivedFacts, priori
     let bytes = unhex(hex).context("expected the configuration in hex, found something else")?;
     ensure!(sum == digest(&bytes), "{} changed while it was read on {node}; try again", at.config);
     let text = String::from_utf8(bytes).with_context(|| format!("{} on {node} is not UTF-8 text", at.config))?;
-    let (new, want) = match priority {
-        Some(priority) => (conf::raise(&text, instance, priority)?, priority.to_string()),
+    let configured = facts.configured.as_ref();
+    let (new, want, nopreempt) = match priority {
+        Some(priority) => (conf::raise(&text, instance, priority)?, priority.to_string(), false),
         None => {
-            let configured = facts.configured.as_ref().and_then(|configured| configured.priority);
             let other_than = || format!("!{}", running.base_priority);
-            (conf::clear(&text)?, configured.map_or_else(other_than, |priority| priority.to_string()))
+            let want = configured.and_then(|configured| configured.priority).map(|priority| priority.to_string());
+            let nopreempt = configured.is_some_and(|configured| configured.nopreempt);
+            (conf::clear(&text)?, want.unwrap_or_else(other_than), nopreempt)
         }
     };
-    let sums = [sum.to_owned(), digest(new.as_bytes())];
-    let [old_sum, new_sum] = sums;
-    let args = [at.unit.clone(), at.config.clone(), old_sum, new_sum, instance.clone(), want, cx.plan.run.to_string()];
+    let new_sum = digest(new.as_bytes());
+    let args = [
+        at.unit.as_str(),
+        &at.config,
+        sum,
+        &new_sum,
+        instance,
+        &want,
+        if nopreempt { "true" } else { "false" },
+        cx.plan.run.as_str(),
+    ];
     let cmd = Cmd::mutate("vip.override", script::OVERRIDE, args).stdin(Stdin::Bytes(new.into_bytes()));
     cx.change_of(node)?.exec(&cmd).await?;
     Ok(())

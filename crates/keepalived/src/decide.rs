@@ -187,7 +187,9 @@ fn fetch(to: &Numbers<'_>, from: &Numbers<'_>, limit: Span) -> Result<Move, Refu
     let delay = to.running.preempt_delay;
     if to.effective > from.effective && !to.running.nopreempt && !to.pending {
         let why = format!("{} already has priority {} against {}", to.node, to.effective, from.effective);
-        return timely(Change::Wait, to.effective, delay, why);
+        if let Ok(done) = timely(Change::Wait, to.effective, delay, why) {
+            return Ok(done);
+        }
     }
     if let Some(plain) = from.plain_effective().filter(|plain| from.overridden && *plain < to.effective)
         && !to.running.nopreempt

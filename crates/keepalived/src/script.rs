@@ -90,7 +90,8 @@ od -An -v -tx1 <"$1" | tr -d ' \n'
 /// Replaces the configuration by the text on stdin and proves that the running daemon took it; else puts it back.
 ///
 /// `$1` unit, `$2` configuration file, `$3` SHA-256 it must have now, `$4` SHA-256 of the new text, `$5` instance,
-/// `$6` the base priority the daemon must have afterwards, or `!N`: any other than N, `$7` run.
+/// `$6` the base priority the daemon must have afterwards, or `!N`: any other than N, `$7` whether it must run with
+/// `nopreempt` (`true`, `false`), `$8` run.
 ///
 /// Run again, it finds the new text in place and does not reload a daemon that has it: each reload starts the node's
 /// wait for the address anew. `reload` itself answers before anything was read, and answers well to a broken file,
@@ -98,7 +99,7 @@ od -An -v -tx1 <"$1" | tr -d ' \n'
 pub(crate) const OVERRIDE: &str = concat!(
     common!(),
     r#"
-unit=$1 conf=$(readlink -f -- "$2") old=$3 new=$4 instance=$5 want=$6 run=$7
+unit=$1 conf=$(readlink -f -- "$2") old=$3 new=$4 instance=$5 want=$6 held=$7 run=$8
 fail() { echo "$*" >&2; exit 1; }
 sum() { sha256sum <"$1" | cut -d ' ' -f 1; }
 exec 8>>/run/lock/rollup-keepalived-edit.lock
@@ -109,14 +110,12 @@ beside=$(dirname -- "$conf")/.rollup.$(basename -- "$conf")
 pid=$(systemctl show -p MainPID --value "$unit")
 [ "${pid:-0}" -gt 0 ] || fail "$unit is not running, so nothing is changed"
 
-base() {
-  dump "$pid" | tr '{' '\n' | grep -F "\"iname\":\"$instance\"," | sed -n 's/.*"base_priority":\([0-9]*\).*/\1/p' | head -n 1
-}
 taken() {
-  now=$(base) || now=
+  now=$(dump "$pid" | tr '{' '\n' | grep -F "\"iname\":\"$instance\"," | head -n 1 |
+    sed -n 's/.*"base_priority":\([0-9]*\).*"nopreempt":\(true\|false\).*/\1 \2/p') || now=
   case $want in
-    !*) [ -n "$now" ] && [ "$now" != "${want#!}" ] ;;
-    *) [ "$now" = "$want" ] ;;
+    !*) [ -n "$now" ] && [ "${now% *}" != "${want#!}" ] && [ "${now#* }" = "$held" ] ;;
+    *) [ "$now" = "$want $held" ] ;;
   esac
 }
 replace() { # the file beside takes the place
@@ -131,6 +130,7 @@ like_the_original() { # owner, mode and attributes, before any content
 }
 
 found=$(sum "$conf")
+replaced=
 if [ "$found" != "$new" ]; then
   [ "$found" = "$old" ] || fail "$conf was changed meanwhile: expected sha256 $old, found $found"
   like_the_original
@@ -151,10 +151,17 @@ if [ "$found" != "$new" ]; then
   printf '{"run":"%s","file":"%s","before":"%s","after":"%s"}\n' "$run" "$conf" "$old" "$new" >"$state/marker"
   sync -- "$state/orig.sha256" "$state/marker" "$state"
   replace
+  replaced=1
 fi
 
-if taken; then echo "in place"; exit 0; fi
-systemctl reload "$unit" || true
+if taken; then
+  [ -n "$replaced" ] || { echo "in place"; exit 0; }
+  # Nothing that can be asked for tells the new text from the old: give the reload time to be done, or to go wrong.
+  systemctl reload "$unit" || true
+  sleep 0.5
+else
+  systemctl reload "$unit" || true
+fi
 for _ in $(seq 40); do
   [ "$(systemctl show -p MainPID --value "$unit")" = "$pid" ] || break
   if taken; then echo "reloaded"; exit 0; fi
@@ -174,7 +181,7 @@ if systemctl is-active --quiet "$unit"; then systemctl reload "$unit" || true; e
   systemctl reset-failed "$unit" || true
   systemctl start "$unit" || true
 fi
-fail "keepalived did not take the new priority: expected ${want#!}, found ${now:-none} for $instance; $back"
+fail "keepalived did not take the new priority: expected $want $held, found ${now:-none} for $instance; $back"
 "#
 );
 

@@ -1,6 +1,11 @@
 //! A machine over OpenSSH: one multiplexed connection, made when it is first needed and again when it is lost.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use openssh::{KnownHosts, Session, SessionBuilder};
 use tokio::{
@@ -37,19 +42,37 @@ pub struct SshHost {
     session: Mutex<Option<Arc<Session>>>,
     // sshd's MaxSessions is 10 by default; more fail at once with a misleading error. Two are left for people.
     channels: Semaphore,
-    control: Arc<tempfile::TempDir>,
+    control: tempfile::TempDir,
 }
 
-/// The control sockets of one process. The path must stay short: a long one fails only after authentication.
-pub(crate) fn control_directory() -> std::io::Result<tempfile::TempDir> {
-    use std::os::unix::fs::PermissionsExt;
-    tempfile::Builder::new().prefix("rollup-").permissions(std::fs::Permissions::from_mode(0o700)).tempdir_in("/tmp")
+/// The control sockets of one host. The path must stay short: a long one fails only after authentication.
+fn control_directory() -> std::io::Result<tempfile::TempDir> {
+    sweep();
+    let prefix = format!("{PREFIX}{}-", std::process::id());
+    let private = std::fs::Permissions::from_mode(0o700);
+    tempfile::Builder::new().prefix(&prefix).rand_bytes(4).permissions(private).tempdir_in("/tmp")
+}
+
+const PREFIX: &str = "rollup-ssh-";
+
+/// Removes what killed processes left. Their masters end by themselves when they are idle.
+fn sweep() {
+    let Ok(entries) = std::fs::read_dir("/tmp") else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next()?.parse::<u32>().ok());
+        let mine = entry.metadata().is_ok_and(|meta| meta.uid() == rustix::process::getuid().as_raw());
+        if mine && pid.is_some_and(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists()) {
+            // Somebody else may be sweeping too.
+            let _gone = std::fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 impl SshHost {
     /// Prepares a host; nothing is connected yet.
     pub fn new(settings: SshSettings) -> std::io::Result<Self> {
-        let control = Arc::new(control_directory()?);
+        let control = control_directory()?;
         Ok(Self { settings, session: Mutex::new(None), channels: Semaphore::new(8), control })
     }
 

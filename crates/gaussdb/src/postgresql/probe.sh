@@ -4,8 +4,8 @@ printf 'size-kb %s\n' "$(timeout 3 du -skx "$data" 2>/dev/null | cut -f 1)"
 [ -e "$data/standby.signal" ] && echo 'signal yes' || echo 'signal no'
 control 2>&1 | sed 's/^/control /'
 if postmaster >/dev/null; then
-  answer=$(sql 2>&1 <<'SQL'
-select 'server ' || jsonb_build_object(
+  answer=$(sql -F ' ' 2>&1 <<'SQL'
+select 'server', jsonb_build_object(
   'role', case when r.standby then 'standby' else 'primary' end,
   'version', current_setting('server_version'),
   'timeline', case when r.standby
@@ -45,7 +45,7 @@ select 'server ' || jsonb_build_object(
 ) from (select pg_is_in_recovery() as standby) r;
 select to_regclass('rollup_history.migrations') is not null as kept \gset
 \if :kept
-select 'history ' || coalesce(jsonb_agg(jsonb_build_object('version', version, 'phase', phase, 'name', name,
+select 'history', coalesce(jsonb_agg(jsonb_build_object('version', version, 'phase', phase, 'name', name,
   'checksum', checksum, 'kind', kind) order by started), '[]') from rollup_history.migrations;
 \endif
 SQL

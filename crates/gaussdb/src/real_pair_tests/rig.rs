@@ -11,12 +11,14 @@ use std::{
 };
 
 use rollup_engine::{
-    End, Engine as Runs, FindingCx, Hosts, Options, Recorder, Registry, Stage, Stop, Subject, gather, journal::Journal,
+    Action, Cx, End, Engine as Runs, FindingCx, Hosts, Options, Recorder, Registry, Stage, State, Stop, Subject,
+    gather, journal::Journal,
 };
 use rollup_model::{
     Event, Facts, Finding, Inventory, NodeName, Record, Release, Role, RunState, Severity, Sink,
     compile::{Identity, Site},
     event::Operator,
+    plan::Impact,
     release::{Migration, MigrationPhase},
 };
 use rollup_remote::{Cmd, Host, Output, RemoteError, RunAs};
@@ -66,7 +68,8 @@ impl Host for Local {
         let mut child = line.spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         if let rollup_remote::Stdin::Bytes(bytes) = &cmd.stdin {
-            stdin.write_all(bytes).await.unwrap();
+            // A command that fails without reading its input says why by its status.
+            let _ = stdin.write_all(bytes).await;
         }
         drop(stdin);
         let output = child.wait_with_output().await.unwrap();
@@ -241,16 +244,24 @@ impl Rig {
         }
     }
 
-    /// Runs these steps as one plan; returns its end and what was written down.
+    /// Runs these steps (`place action argument=value`) as one plan; returns its end and what was written down.
     pub(super) async fn run(&self, steps: &str, release: Option<Release>) -> (End, String) {
         let mut registry = Registry::default();
         crate::register(&mut registry);
+        registry.action::<Look>("test.look", Impact::Observe);
         let mut text = "format = 1\nname = \"t\"\ntitle = \"t\"\n[[phase]]\nid = \"p\"\ntitle = \"p\"\n".to_owned();
-        for line in steps.lines().filter(|line| !line.is_empty()) {
-            let (id, rest) = line.split_once(" = {").unwrap();
-            let rest = rest.trim().strip_suffix('}').unwrap();
-            let fields = rest.replace("uses =", "\nuses =").replace(", with =", "\nwith =").replace(", \n", "\n");
-            text.push_str(&format!("[[phase.step]]\nid = \"db.{id}\"\ntitle = \"x\"\n{fields}\n"));
+        // A plan must look before it changes anything.
+        for (number, line) in
+            ["pair test.look"].into_iter().chain(steps.lines()).filter(|line| !line.is_empty()).enumerate()
+        {
+            let words: Vec<_> = line.split(' ').collect();
+            let (on, uses) = (words[0], words[1]);
+            text.push_str(&format!(
+                "[[phase.step]]\nid = \"db.s{number}\"\ntitle = \"x\"\non = \"{on}\"\nuses = \"{uses}\"\n"
+            ));
+            if let Some((key, value)) = words.get(2).and_then(|word| word.split_once('=')) {
+                text.push_str(&format!("with = {{ {key} = \"{value}\" }}\n"));
+            }
         }
         let playbook = rollup_model::playbook::load(&text).unwrap_or_else(|error| panic!("{error:?}\n{text}"));
         let facts = self.facts().await;
@@ -301,6 +312,16 @@ impl Drop for Rig {
         }
         let _ = std::fs::remove_dir_all(ROOT);
         let _ = std::fs::remove_dir("/tmp/rollup-pair");
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Look {}
+
+#[async_trait::async_trait]
+impl Action for Look {
+    async fn check(&self, _cx: &Cx<'_>) -> anyhow::Result<State> {
+        Ok(State::done())
     }
 }
 

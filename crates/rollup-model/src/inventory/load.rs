@@ -203,6 +203,21 @@ units = ["orders-api.service"]
     }
 
     #[test]
+    fn the_example_shows_every_key_there_is() {
+        let text = include_str!("../../../../examples/rollup.toml");
+        let inventory = load(text).unwrap_or_else(|problems| panic!("{problems:?}"));
+        // What the example leaves out would be null or come from a default; then the two documents differ in their keys.
+        let all = serde_json::to_value(&inventory).unwrap();
+        let written: toml::Table = toml::from_str(text).unwrap();
+        let written = serde_json::to_value(written).unwrap();
+        for (section, keys) in all.as_object().unwrap() {
+            let table = |value: &serde_json::Value| value.get(0).unwrap_or(value).as_object().unwrap().keys().cloned().collect();
+            let (all, written): (BTreeSet<String>, BTreeSet<String>) = (table(keys), table(&written[section]));
+            assert_eq!(all, written, "[{section}]");
+        }
+    }
+
+    #[test]
     fn an_inventory_survives_being_stored_in_a_plan() {
         let inventory = load(GOOD).unwrap();
         let json = serde_json::to_string(&inventory).unwrap();
