@@ -27,8 +27,8 @@ done
 exclude=/dev/null
 if [ -n "$key" ]; then printf '%s\n' "$key" > exclude; exclude=exclude; fi
 echo "packing $(tr -cd '\0' < list | wc -c) paths"
-tar --create --absolute-names --null --files-from=list --exclude-from="$exclude" --no-wildcards --anchored \
-  --warning=no-file-changed --zstd --file files.tar.zst
+tar --create --absolute-names --warning=no-file-changed --zstd --file files.tar.zst \
+  --no-wildcards --anchored --exclude-from="$exclude" --null --files-from=list
 while IFS= read -r -d '' path; do
   find "$path" -type f ! -path "$key" -print0
 done < list | xargs -0 -r sha256sum > present

@@ -95,6 +95,8 @@ impl Job {
                     return Ok(());
                 }
                 JobState::Failed { result, code, log } => {
+                    // What it said is in the error; a unit left in the list of failed ones would only raise questions.
+                    host.exec(&Cmd::mutate("job.clear", CLEAR, [self.unit.as_str()])).await?;
                     let stderr = if result == "timeout" { format!("{log}\nstopped after {limit} s") } else { log };
                     return Err(RemoteError::Exit {
                         host: host.name().to_owned(),

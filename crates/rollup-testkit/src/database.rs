@@ -127,7 +127,7 @@ impl World {
             "db.promote" if waiting(call.arg(SERVER + 1), call.arg(SERVER) == "shutdown") => {
                 Some(Duration::from_secs(call.arg(SERVER + 2).parse().unwrap_or(5)))
             }
-            "node.quiet" => Some(self.busy(node)).filter(|busy| !busy.is_zero()),
+            "node.quiet" if self.busy(node) => Some(Duration::from_secs(call.arg(0).parse().unwrap_or(1))),
             "vip.announce" if !self.at(node).keepalived.holds() => {
                 Some(Duration::from_millis(20 * call.arg(1).parse().unwrap_or(0)))
             }

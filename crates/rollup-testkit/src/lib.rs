@@ -22,7 +22,7 @@ mod vrrp;
 mod world;
 
 pub use cut::{Cut, Kind};
-pub use matrix::{Matrix, Range, Wrong, run_all};
+pub use matrix::{Cost, Matrix, Range, Wrong, run_all};
 pub use process::{Ended, Run, operator, runtime};
 pub use scenario::Scenario;
 pub use sim::{Sent, Sim};

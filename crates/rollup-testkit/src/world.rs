@@ -155,10 +155,9 @@ impl World {
         self.schedule(after, node, Later::Call(call));
     }
 
-    /// How long commands of an earlier process are still at work on a machine.
-    pub(crate) fn busy(&self, node: &NodeName) -> Duration {
-        let ends = self.later.iter().filter(|(_, on, what)| on == node && matches!(what, Later::Call(_)));
-        ends.map(|(end, ..)| *end).max().unwrap_or_default().saturating_sub(self.now)
+    /// Whether a command of an earlier process is still at work on a machine.
+    pub(crate) fn busy(&self, node: &NodeName) -> bool {
+        self.later.iter().any(|(_, on, what)| on == node && matches!(what, Later::Call(_)))
     }
 
     /// Lets everything come true that is due by then, in order.

@@ -62,7 +62,9 @@ fn log(verbose: u8) {
 
 /// Who types this, and where.
 pub(crate) fn operator() -> Operator {
-    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "unknown".to_owned());
+    let names = ["SUDO_USER", "USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok());
+    let named = names.into_iter().find(|name| !name.is_empty());
+    let user = named.unwrap_or_else(|| format!("uid-{}", rustix::process::getuid().as_raw()));
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     Operator { user, host, pid: std::process::id(), version: env!("CARGO_PKG_VERSION").to_owned() }
 }

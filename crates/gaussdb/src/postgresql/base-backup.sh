@@ -24,12 +24,12 @@ replication_login "$host" "$login" >/dev/null 2>&1 || { host=$3 login=$4; }
 replication_login "$host" "$login" >/dev/null
 
 began=$(date +%s)
-# The directories above belong to root alone: the server's owner is placed inside instead of being let through.
+# The directories above belong to root alone, so the server's owner cannot walk to this one: it is handed over open.
 install -d -o "$user" -m 0700 "$set/database.partial"
-cd "$set/database.partial"
-as_owner "$bin/pg_basebackup" -D . -X stream -c fast -P -w -h "$host" -p "$port" -U "$login" \
+exec 9<"$set/database.partial"
+as_owner "$bin/pg_basebackup" -D /proc/self/fd/9 -X stream -c fast -P -w -h "$host" -p "$port" -U "$login" \
   --manifest-checksums=SHA256
-cd /
+exec 9<&-
 echo "verifying"
 "$bin/pg_verifybackup" -q "$set/database.partial"
 

@@ -12,9 +12,13 @@ fn main() -> anyhow::Result<ExitCode> {
     for wrong in &matrix.wrong {
         writeln!(out, "{wrong}")?;
     }
-    if let Some((_, slowest)) = &matrix.slowest {
-        writeln!(std::io::stderr(), "most simulated time lost: {slowest}")?;
+    let mut note = std::io::stderr().lock();
+    for known in &matrix.known {
+        writeln!(note, "known: {known}")?;
     }
+    for cost in &matrix.costs { if cost.delay.as_secs() >= 20 || cost.silence.as_secs() >= 2 {
+        writeln!(note, "cost: {} {} {} {}: {} s, {} ms", cost.sent.step, cost.sent.id, cost.sent.node, cost.kind, cost.delay.as_secs(), cost.silence.as_millis())?;
+    } }
     writeln!(out, "{} points, {} wrong", matrix.points, matrix.wrong.len())?;
     Ok(if matrix.wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
