@@ -54,7 +54,10 @@ fn dir() -> tempfile::TempDir {
 fn help_lists_every_command_and_every_exit_code() {
     let said = rollup(Path::new("/"), &["--help"]);
     assert_eq!(said.code, 0);
-    for word in ["precheck", "plan", "upgrade", "resume", "rollback", "status", "runs", "unlock", "health", "vip", "db", "sync", "pkg"] {
+    for word in [
+        "precheck", "plan", "upgrade", "resume", "rollback", "status", "runs", "unlock", "health", "vip", "db", "sync",
+        "pkg",
+    ] {
         assert!(said.out.contains(&format!("\n  {word}")), "{word} in {}", said.out);
     }
     for code in 0..=8 {
@@ -127,7 +130,9 @@ fn a_file_that_is_no_package_is_refused_with_its_reason_pkg_4() {
 fn with_no_runs_every_command_about_runs_says_so() {
     let dir = dir();
     assert_eq!(rollup(dir.path(), &["runs", "list"]).out, "no runs\n");
-    for words in [vec!["status"], vec!["resume"], vec!["rollback"], vec!["rollback", "--backup", "backup_20200101_000000"]] {
+    for words in
+        [vec!["status"], vec!["resume"], vec!["rollback"], vec!["rollback", "--backup", "backup_20200101_000000"]]
+    {
         let said = rollup(dir.path(), &words);
         assert_eq!(said.code, 2, "{words:?}");
         assert_eq!(said.err.lines().last(), Some("hint: rollup runs list"), "{}", said.err);

@@ -243,7 +243,7 @@ mod tests {
             stderr: stderr.to_owned(),
         };
         let refused = exit(3, "psql:<stdin>:18: ERROR:  replayed up to 0/30 only\nCONTEXT:  PL/pgSQL\n");
-        assert_eq!(PostgreSql.promotion(&refused), Promotion::NotAsked("ERROR:  replayed up to 0/30 only".to_owned()));
+        assert_eq!(PostgreSql.promotion(&refused), Promotion::NotAsked("ERROR: replayed up to 0/30 only".to_owned()));
         assert_eq!(PostgreSql.promotion(&exit(6, "server closed the connection")), Promotion::InDoubt);
         let lost = RemoteError::InDoubt { host: String::new(), id: String::new(), why: String::new() };
         assert_eq!(PostgreSql.promotion(&lost), Promotion::InDoubt);

@@ -39,6 +39,7 @@ async fn an_upgrade_moves_the_primary_there_and_back_and_loses_no_acknowledged_w
     let (end, report) = rig.run(UPGRADE, Some(release.clone())).await;
     assert!(matches!(end, End::Finished), "{report}");
     let (acknowledged, gap) = client.stop();
+    println!("{}", rig.probe_text(rig.at("node-b")).await);
     println!("{report}\nwrite gap of the switchover: {gap} ms, {acknowledged} acknowledged writes");
     assert_eq!(rig.sql("node-b", "select count(*), pg_is_in_recovery() from probe"), format!("{acknowledged}|f"));
     assert_eq!(
@@ -87,6 +88,13 @@ async fn a_switchover_that_was_cut_off_goes_on_from_every_state_vip_4() {
     rig.finishes(over).await;
     rig.finishes(back).await;
 
+    println!("the same, and then stopped");
+    rig.exec("node-a", &PostgreSql.demote(a, b.node)).await.unwrap();
+    rig.start("node-a");
+    rig.shell("node-a", "runuser -u postgres -- pg_ctl -s -D /tmp/rollup-pair/data -m fast stop");
+    rig.finishes(over).await;
+    rig.finishes(back).await;
+
     println!("cut after the promotion");
     let ending = rig.demote("node-a", "node-b").await;
     rig.exec("node-b", &PostgreSql.promote(b, ending)).await.unwrap();
@@ -101,7 +109,15 @@ async fn a_switchover_that_was_cut_off_goes_on_from_every_state_vip_4() {
     rig.finishes(back).await;
     assert_eq!(rig.problems().await, [""; 0]);
 
+    println!("a unit that restarts by itself");
+    let revived = rig.revive("node-a");
+    rig.demote("node-a", "node-b").await;
+    drop(revived);
+    rig.finishes(over).await;
+    rig.finishes(back).await;
+
     println!("every command twice");
+    rig.exec("node-a", &PostgreSql.checkpoint(a)).await.unwrap();
     let ending = rig.demote("node-a", "node-b").await;
     assert_eq!(rig.demote("node-a", "node-b").await, ending);
     rig.exec("node-a", &PostgreSql.reinstate(a)).await.unwrap();
@@ -156,7 +172,7 @@ async fn without_the_last_of_the_log_nothing_is_promoted_and_the_old_primary_com
 #[ignore = "starts two PostgreSQL servers; needs root and PostgreSQL 15"]
 async fn a_migration_that_fails_changes_nothing_and_says_which_line_and_who_is_in_the_way_upg_2() {
     let rig = Rig::new();
-    rig.sql("node-a", "create table orders (id serial primary key)");
+    rig.sql("node-a", "create table orders (id serial primary key); alter table orders owner to orders_owner");
     let migrate = "node-a db.migrate phase=expand";
 
     let broken = "create table x (a int);\n\nupdate x set missing = 1;";
@@ -210,8 +226,34 @@ async fn a_backup_that_was_cut_off_leaves_nothing_that_looks_whole_bak_1() {
     rig.shell("node-b", "mount -t tmpfs -o size=1m none /tmp/rollup-pair/backup");
     let error = rig.exec("node-b", &PostgreSql.base_backup(at, "set")).await.unwrap_err();
     assert!(matches!(&error, RemoteError::Exit { stderr, .. } if stderr.contains("not enough space")), "{error}");
-    println!("{}", rig.probe_text("node-a").await);
-    println!("{}", rig.probe_text("node-b").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "starts two PostgreSQL servers; needs root and PostgreSQL 15"]
+async fn the_probe_says_what_stands_in_the_way_pre_4() {
+    let rig = Rig::new();
+    let mut at = rig.at("node-a");
+    let mut elsewhere = at.inventory.clone();
+    elsewhere.database.name = "absent".to_owned();
+    at.inventory = &elsewhere;
+    let silent = rig.probe_text(at).await;
+    assert!(silent.contains("database \"absent\" does not exist"), "{silent}");
+
+    rig.shell("node-a", "psql -XAtq -h 127.0.0.1 -p 54399 -U postgres -d orders -c 'alter role replicator nologin'");
+    let blocker = rig.hold_lock("begin; create table held (id int); lock table held; select pg_sleep(4)");
+    let primary = rig.probe_text(rig.at("node-a")).await;
+    drop(blocker);
+    let facts = PostgreSql.parse(&primary).unwrap();
+    assert!(matches!(facts.login_peer, Some(crate::Login::Fails(_))), "{primary}");
+    assert!(facts.server.unwrap().oldest_transaction.is_some(), "{primary}");
+
+    let standby = rig.probe_text(rig.at("node-b")).await;
     rig.shell("node-b", "runuser -u postgres -- pg_ctl -s -D /tmp/rollup-pair/data -m fast stop");
-    println!("{}", rig.probe_text("node-b").await);
+    let stopped = rig.probe_text(rig.at("node-b")).await;
+    rig.shell("node-b", "rm -r /tmp/rollup-pair/data");
+    let absent = rig.probe_text(rig.at("node-b")).await;
+    for text in [silent, primary, standby, stopped, absent] {
+        println!("{text}---");
+        assert!(PostgreSql.parse(&text).is_ok());
+    }
 }

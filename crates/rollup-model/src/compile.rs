@@ -108,6 +108,7 @@ pub fn compile(
         created: identity.created,
         playbook: playbook.name.clone(),
         title: playbook.title.clone(),
+        takes_back: None,
         bindings: site.facts.bindings.clone(),
         inventory: site.inventory.clone(),
         release: site.release.cloned(),

@@ -25,6 +25,9 @@ pub struct Plan {
     pub playbook: String,
     /// Headline.
     pub title: String,
+    /// The run that this one takes back.
+    #[serde(default)]
+    pub takes_back: Option<RunId>,
     /// Which node plays which part, for the whole run.
     pub bindings: BTreeMap<Role, NodeName>,
     /// The inventory as it was.

@@ -92,6 +92,7 @@ pub fn rollback_plan(
         created: identity.created,
         playbook: format!("{}-rollback", plan.playbook),
         title: format!("take back {}", plan.run),
+        takes_back: Some(plan.run.clone()),
         phases,
         steps,
         ..plan.clone()

@@ -11,6 +11,8 @@ pub enum Kind {
     KillAfter,
     /// The process dies with the command under way: it takes effect a little later.
     KillLate,
+    /// The process dies once the command has taken effect, and its successor dies soon, too.
+    KillTwice,
     /// The command is lost, and nobody knows.
     LostBefore,
     /// The command took effect, and its answer is lost.
@@ -23,12 +25,19 @@ pub enum Kind {
 
 impl Kind {
     /// Every way to cut a command that changes something.
-    pub const MUTATING: [Kind; 6] =
-        [Kind::KillBefore, Kind::KillAfter, Kind::KillLate, Kind::LostBefore, Kind::LostAfter, Kind::LostLate];
+    pub const MUTATING: [Kind; 7] = [
+        Kind::KillBefore,
+        Kind::KillAfter,
+        Kind::KillLate,
+        Kind::KillTwice,
+        Kind::LostBefore,
+        Kind::LostAfter,
+        Kind::LostLate,
+    ];
 
-    /// Whether the process dies.
-    pub fn kills(self) -> bool {
-        matches!(self, Kind::KillBefore | Kind::KillAfter | Kind::KillLate)
+    /// Whether the process goes on by itself.
+    pub fn spares(self) -> bool {
+        matches!(self, Kind::LostBefore | Kind::LostAfter | Kind::LostLate | Kind::Unreachable)
     }
 }
 
@@ -38,6 +47,7 @@ impl fmt::Display for Kind {
             Kind::KillBefore => "killed before",
             Kind::KillAfter => "killed after",
             Kind::KillLate => "killed during",
+            Kind::KillTwice => "killed twice",
             Kind::LostBefore => "lost before",
             Kind::LostAfter => "lost after",
             Kind::LostLate => "lost during",

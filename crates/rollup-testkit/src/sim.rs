@@ -98,6 +98,12 @@ impl Sim {
         self.control().cut = Some(cut);
     }
 
+    /// Kills the process once more, after the change that comes so many later.
+    pub fn kill_again(&self, after: usize) {
+        let mut control = self.control();
+        control.cut = Some(Cut { at: control.mutating + after, kind: Kind::KillAfter });
+    }
+
     /// From now on `node` does not answer commands whose id begins with `prefix`.
     pub fn make_deaf(&self, node: &NodeName, prefix: &str) {
         self.control().deaf.push((node.clone(), prefix.to_owned()));
@@ -144,7 +150,7 @@ impl Sim {
         let at = std::mem::replace(counter, *counter + 1);
         let kind = control.cut.filter(|cut| cut.at == at && (cut.kind == Kind::Unreachable) != mutating)?.kind;
         control.cut = None;
-        control.fired = Some(sent);
+        control.fired.get_or_insert(sent);
         Some(kind)
     }
 
@@ -159,7 +165,7 @@ impl Sim {
         match kind {
             None | Some(Kind::Unreachable) => Fate::Answered(world.run(node, &call)),
             Some(Kind::KillBefore) => Fate::Dead,
-            Some(Kind::KillAfter) => {
+            Some(Kind::KillAfter | Kind::KillTwice) => {
                 // Nobody is left to hear the answer.
                 let _unheard = world.run(node, &call);
                 Fate::Dead
@@ -189,7 +195,7 @@ async fn pass(time: Duration) {
 
 /// Whether the command gets as far as its script's own waiting.
 fn waits(kind: Option<Kind>) -> bool {
-    matches!(kind, None | Some(Kind::KillAfter | Kind::LostAfter))
+    matches!(kind, None | Some(Kind::KillAfter | Kind::KillTwice | Kind::LostAfter))
 }
 
 /// One machine of a simulated pair.

@@ -11,12 +11,12 @@ use rollup_ui::pages;
 use crate::{
     cli::{Cli, Command, Format, Pkg, Running, Runs},
     exit::{self, Ended, Exit},
-    planning::{identity, plan_upgrade, read_package, refuse_when_locked, refused},
+    planning::{identity, plan_upgrade, read_package, refused},
     running,
     screen::Screen,
     show,
     site::Site,
-    store::{Store, is_open},
+    store::{Store, is_live, is_open},
 };
 
 /// Runs one command.
@@ -142,6 +142,10 @@ async fn rollback(
             Exit::usage(format!("run {run} was already taken back by {by}")).hint(format!("rollup runs show {by}"))
         );
     }
+    if is_live(&state, &store.dir(&run)) {
+        return Err(Exit::new(exit::LOCKED, format!("a process of this machine works on run {run}"))
+            .hint(format!("rollup status {run}")));
+    }
     if running::kind_of(&stored.plan) == running::Kind::Rollback {
         return Err(Exit::usage(format!("run {run} is itself a rollback")).hint(format!("rollup resume {run}")));
     }
@@ -162,16 +166,9 @@ async fn rollback(
     if !screen.confirm("Take the run back with this plan?", running.yes, &command)? {
         return Err(Exit::new(exit::STOPPED, "not confirmed; nothing was changed").hint(command));
     }
-    // The lock of the run that is taken back goes to the run that takes it back. Its journal is held open meanwhile, so
-    // that nobody resumes it at the same time.
-    let (mut journal, _) = rollup_engine::journal::Journal::open(&store.dir(&run))?;
+    // The lock of the run that is taken back goes to the run that takes it back.
     lock::release(&site.hosts, &run).await;
-    refuse_when_locked(&site, screen).await?;
-    let code = running::begin(&site, store, &plan, running, screen).await?;
-    if code == exit::ROLLED_BACK {
-        journal.append(jiff::Timestamp::now(), rollup_model::Event::RunTakenBack { by: plan.run.clone() })?;
-    }
-    Ok(code)
+    running::begin(&site, store, &plan, running, screen).await
 }
 
 async fn unlock(site: &Site, run: &rollup_model::RunId, reason: &str, yes: bool, screen: &Screen) -> Ended {

@@ -34,7 +34,7 @@ pub(crate) enum Kind {
 
 /// Whether a plan takes another run back.
 pub(crate) fn kind_of(plan: &Plan) -> Kind {
-    if plan.playbook.ends_with("-rollback") { Kind::Rollback } else { Kind::Upgrade }
+    if plan.takes_back.is_some() { Kind::Rollback } else { Kind::Upgrade }
 }
 
 /// Begins a run of `plan`.
@@ -42,7 +42,7 @@ pub(crate) async fn begin(site: &Site, store: &Store, plan: &Plan, running: &Run
     take_locks(site, plan, screen).await?;
     let begun = async {
         let journal = Journal::create(&store.dir(&plan.run), plan)?;
-        go(site, journal, plan, RunState::default(), running, screen).await
+        go(site, store, journal, plan, RunState::default(), running, screen).await
     };
     let ended = begun.await;
     if ended.is_err() && !store.dir(&plan.run).join("journal.jsonl").exists() {
@@ -73,7 +73,7 @@ pub(crate) async fn go_on(store: &Store, run: &RunId, running: &Running, screen:
         return Err(Exit::new(exit::FAILED, format!("{page}\nthe run cannot go on while this is so"))
             .hint(format!("mend what is listed, then: rollup resume {run}")));
     }
-    go(&site, journal, &plan, state, running, screen).await
+    go(&site, store, journal, &plan, state, running, screen).await
 }
 
 async fn take_locks(site: &Site, plan: &Plan, screen: &Screen) -> Result<(), Exit> {
@@ -84,7 +84,15 @@ async fn take_locks(site: &Site, plan: &Plan, screen: &Screen) -> Result<(), Exi
     }
 }
 
-async fn go(site: &Site, journal: Journal, plan: &Plan, state: RunState, running: &Running, screen: &Screen) -> Ended {
+async fn go(
+    site: &Site,
+    store: &Store,
+    journal: Journal,
+    plan: &Plan,
+    state: RunState,
+    running: &Running,
+    screen: &Screen,
+) -> Ended {
     let fresh = state.started.is_none();
     let Following { sinks, lines } = screen.follow(plan, &state);
     let recorder = Arc::new(Recorder::new(journal, state, &plan.run, site.hosts.clone(), sinks)?);
@@ -138,7 +146,7 @@ async fn go(site: &Site, journal: Journal, plan: &Plan, state: RunState, running
     drop(engine);
     let state = recorder.state();
     drop(recorder);
-    finish(site, plan, &state, &end, screen).await
+    finish(site, store, plan, &state, &end, screen).await
 }
 
 struct Signals([tokio::signal::unix::Signal; 3]);
@@ -155,13 +163,19 @@ impl Signals {
 }
 
 /// Frees the nodes when the run is over, and prints the last page.
-async fn finish(site: &Site, plan: &Plan, state: &RunState, end: &End, screen: &Screen) -> Ended {
+async fn finish(site: &Site, store: &Store, plan: &Plan, state: &RunState, end: &End, screen: &Screen) -> Ended {
     let run = &plan.run;
     let over = matches!(end, End::Finished | End::Stopped(StopReason::Blocked));
     if over {
         for (node, error) in lock::release(&site.hosts, run).await {
             screen.tell(&format!("warning: the lock on {node} could not be given back: {error}\nhint: rollup unlock {run} --reason 'run is over'"));
         }
+    }
+    if let (End::Finished, Some(taken_back)) = (end, &plan.takes_back)
+        && store.dir(taken_back).exists()
+    {
+        let (mut journal, _) = Journal::open(&store.dir(taken_back))?;
+        journal.append(jiff::Timestamp::now(), Event::RunTakenBack { by: run.clone() })?;
     }
     let code = match (end, kind_of(plan)) {
         (End::Finished, Kind::Upgrade) => exit::DONE,

@@ -46,7 +46,7 @@ pub(super) fn facts(text: &str) -> Result<DatabaseFacts> {
         }
     }
     if control.is_empty() {
-        bail!("the probe said nothing of the data directory");
+        bail!("expected what pg_controldata says of the data directory, found nothing");
     }
     facts.control = read_control(&control);
     Ok(facts)
@@ -72,7 +72,7 @@ pub(super) fn plain(said: &str) -> String {
     let said = said.trim();
     let line = said.lines().find(|line| line.contains("ERROR:") || line.contains("FATAL:")).unwrap_or(said);
     let at = line.find("ERROR:").or_else(|| line.find("FATAL:")).unwrap_or(0);
-    line[at..].split_whitespace().collect::<Vec<_>>().join(" ").replacen(": ", ":  ", 1)
+    line[at..].split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// What psql said of a migration, with the file's name for its standard input.

@@ -2,12 +2,13 @@
 printf 'unit %s\n' "$(systemctl show -p ActiveState --value "$1" 2>/dev/null)"
 printf 'size-kb %s\n' "$(timeout 3 du -skx "$data" 2>/dev/null | cut -f 1)"
 [ -e "$data/standby.signal" ] && echo 'signal yes' || echo 'signal no'
-control 2>&1 | sed 's/^/control /'
+control 2>&1 | grep -E "^(Database system identifier|Database cluster state|Latest checkpoint location|\
+Latest checkpoint's TimeLineID|pg_controldata):" | sed 's/^/control /'
 if postmaster >/dev/null; then
   answer=$(sql -F ' ' 2>&1 <<'SQL'
 select 'server', jsonb_build_object(
   'role', case when r.standby then 'standby' else 'primary' end,
-  'version', current_setting('server_version'),
+  'version', split_part(current_setting('server_version'), ' ', 1),
   'timeline', case when r.standby
     then coalesce((select received_tli from pg_stat_wal_receiver), (select timeline_id from pg_control_checkpoint()))
     else ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int end,

@@ -100,6 +100,18 @@ fn bash(script: &str, args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
 }
 
+/// Something that runs beside the test; killed at its end, or waited for.
+struct Session(Child, bool);
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if self.1 {
+            let _ = self.0.kill();
+        }
+        let _ = self.0.wait();
+    }
+}
+
 pub(super) struct Rig {
     inventory: &'static Inventory,
     namespaces: BTreeMap<NodeName, Child>,
@@ -182,19 +194,23 @@ impl Rig {
 
     /// A session that holds a lock until it is dropped.
     pub(super) fn hold_lock(&self, sql: &str) -> impl Drop {
-        struct Session(Child);
-        impl Drop for Session {
-            fn drop(&mut self) {
-                let _ = self.0.kill();
-                let _ = self.0.wait();
-            }
-        }
         let mut psql = Command::new("psql");
         psql.args(["-XAtq", "-U", "postgres", "-h", "127.0.0.1", "-p", &PORT.to_string(), "-d", "orders", "-c", sql]);
-        let session = Session(psql.stdout(Stdio::null()).spawn().unwrap());
+        let session = Session(psql.stdout(Stdio::null()).spawn().unwrap(), true);
         let held = "select count(*) from pg_locks where mode = 'AccessExclusiveLock' and granted";
         while self.sql("node-a", held) == "0" {}
         session
+    }
+
+    /// Starts the server again as soon as it is gone, as a unit with `Restart=always` does. Waits for that when dropped.
+    pub(super) fn revive(&self, node: &str) -> impl Drop {
+        let pid = self.namespaces[&node.parse::<NodeName>().unwrap()].id().to_string();
+        let script = "while [ -e /tmp/rollup-pair/data/postmaster.pid ]; do :; done; systemctl start pair-db";
+        let mut command = Command::new("nsenter");
+        Session(
+            command.args(["-t", &pid, "-m", "--", "bash", "-c", script]).env("PATH", path()).spawn().unwrap(),
+            false,
+        )
     }
 
     pub(super) async fn exec(&self, node: &str, cmd: &Cmd) -> Result<Output, RemoteError> {
@@ -206,11 +222,12 @@ impl Rig {
         PostgreSql.read_ending(&output.stdout).unwrap()
     }
 
-    pub(super) async fn probe_text(&self, node: &str) -> String {
-        let at = self.at(node);
-        let probe = PostgreSql.probe(at, self.inventory.peer_of(&at.node.name));
-        let cmd = Cmd::read("probe", probe.script, probe.args);
-        self.exec(node, &cmd).await.unwrap().stdout
+    pub(super) async fn probe_text(&self, at: At<'_>) -> String {
+        let probe = PostgreSql.probe(at, at.inventory.peer_of(&at.node.name));
+        let mut cmd = Cmd::read("probe", probe.script, probe.args);
+        // Without `set -e`, as facts are gathered.
+        cmd.argv[2] = format!("set -u; export LC_ALL=C\n{}", probe.script);
+        self.exec(at.node.name.as_str(), &cmd).await.unwrap().stdout
     }
 
     async fn facts(&self) -> Facts {

@@ -211,7 +211,9 @@ units = ["orders-api.service"]
         let written: toml::Table = toml::from_str(text).unwrap();
         let written = serde_json::to_value(written).unwrap();
         for (section, keys) in all.as_object().unwrap() {
-            let table = |value: &serde_json::Value| value.get(0).unwrap_or(value).as_object().unwrap().keys().cloned().collect();
+            let table = |value: &serde_json::Value| {
+                value.get(0).unwrap_or(value).as_object().unwrap().keys().cloned().collect()
+            };
             let (all, written): (BTreeSet<String>, BTreeSet<String>) = (table(keys), table(&written[section]));
             assert_eq!(all, written, "[{section}]");
         }
