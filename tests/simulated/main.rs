@@ -1,1 +1,9 @@
-//! s
+//! The engine and the actions of this workspace on the simulated pair: no network, no clock, every cut there is.
+
+#![expect(clippy::unwrap_used, reason = "what tests share is outside of test functions, and may fail them")]
+
+mod cuts;
+mod journal;
+mod resume;
+mod steps;
+mod support;

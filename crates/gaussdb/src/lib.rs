@@ -9,6 +9,8 @@ mod checkpoint;
 mod engine;
 mod facts;
 mod findings;
+#[cfg(test)]
+mod fixtures;
 mod history;
 mod lsn;
 mod migrate;

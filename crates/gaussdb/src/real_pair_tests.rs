@@ -222,6 +222,9 @@ async fn a_backup_that_was_cut_off_leaves_nothing_that_looks_whole_bak_1() {
     let output = rig.exec("node-b", &look).await.unwrap();
     println!("{}", output.stdout);
     assert!(PostgreSql.read_backup(&output.stdout).unwrap().is_some());
+    // Where the socket is not open for replication, the standby's own login serves.
+    rig.shell("node-b", "sed -i '/^local *replication/d' /tmp/rollup-pair/data/pg_hba.conf; kill -HUP $(head -n 1 /tmp/rollup-pair/data/postmaster.pid)");
+    rig.exec("node-b", &PostgreSql.base_backup(at, "other")).await.unwrap();
     // A fuller disk than the backup needs is found before anything is copied.
     rig.shell("node-b", "mount -t tmpfs -o size=1m none /tmp/rollup-pair/backup");
     let error = rig.exec("node-b", &PostgreSql.base_backup(at, "set")).await.unwrap_err();

@@ -14,8 +14,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Change, KeepalivedFacts, KeepalivedSubject, Move, Side, State, conf, decide, facts::unhex, findings::by_hand,
-    script,
+    Change, KeepalivedFacts, KeepalivedSubject, Move, Side, State, conf, decide, facts::unhex, findings, script,
 };
 
 /// `vip.at`: the address is on this node and on no other.
@@ -122,12 +121,9 @@ impl Action for VipMove {
                 Ok(Check::Needed { before: before(&both, Some(first)), because: wrong })
             }
             Err(refused) => {
-                let editing = matches!(refused, crate::Refused::Uneditable { .. });
-                let mut finding =
-                    Finding::check("vip.proof", "VIP-1", false, "a VIP that can be moved", refused.to_string());
-                if editing {
-                    finding = finding.fix(by_hand(cx.inventory()));
-                }
+                let said = refused.to_string();
+                let mut finding = Finding::check("vip.proof", "VIP-1", false, "a VIP that can be moved", said);
+                finding.fix = findings::fix(&refused, cx.inventory());
                 // While the address moves, two looks at two nodes can see it twice or not at all.
                 if cx.before.is_some() {
                     wrong.push(finding);

@@ -157,19 +157,19 @@ fn settle(to: &Numbers<'_>, from: &Numbers<'_>) -> Option<Move> {
 
 /// The target has the address, but the other node would take it.
 fn keep(to: &Numbers<'_>, from: &Numbers<'_>) -> Result<Move, Refused> {
-    let why = |what: &str| {
-        format!("{what}: {} would take the VIP with {} against {}", from.node, from.highest(), to.effective)
-    };
+    let (highest, own) = (from.highest(), to.effective);
     let now = |change, why| Move { change, expected: Span::secs(0), why };
-    let harmless = from.nopreempt_plain || from.plain_effective().is_some_and(|plain| plain <= to.effective);
+    let harmless = from.nopreempt_plain || from.plain_effective().is_some_and(|plain| plain <= own);
     if from.overridden && from.edit.is_ok() && harmless {
-        let change = Change::Lower { node: from.node.clone(), priority: None };
-        return Ok(now(change, why("remove its override")));
+        let why =
+            format!("remove the override of {}, which would take the VIP with {highest} against {own}", from.node);
+        return Ok(now(Change::Lower { node: from.node.clone(), priority: None }, why));
     }
     to.editable()?;
-    let above = 2 * from.highest() - to.effective;
-    let priority = to.base_for(above, from.highest()).ok_or_else(|| no_room(to, from))?;
-    Ok(now(Change::Raise { node: to.node.clone(), priority: Some(priority) }, why("raise the owner")))
+    let priority = to.base_for(2 * highest - own, highest).ok_or_else(|| no_room(to, from))?;
+    let why =
+        format!("raise {} to {priority}, since {} would take the VIP with {highest} against {own}", to.node, from.node);
+    Ok(now(Change::Raise { node: to.node.clone(), priority: Some(priority) }, why))
 }
 
 /// The other node has the address.
@@ -217,10 +217,11 @@ fn fetch(to: &Numbers<'_>, from: &Numbers<'_>, limit: Span) -> Result<Move, Refu
         let above = if to.effective > from.effective { to.effective } else { 2 * from.effective - to.effective };
         let priority = to.base_for(above, from.effective).ok_or_else(|| no_room(to, from))?;
         let effective = i32::from(priority) + to.weight();
-        let why = format!(
-            "raise {} from {} to {priority}: {effective} against {}",
-            to.node, to.running.base_priority, from.effective
-        );
+        let base = to.running.base_priority;
+        let why = match base == priority {
+            true => format!("let {} take over at once with {effective} against {}", to.node, from.effective),
+            false => format!("raise {} from {base} to {priority}: {effective} against {}", to.node, from.effective),
+        };
         // The override says `preempt_delay 0`.
         timely(Change::Raise { node: to.node.clone(), priority: Some(priority) }, effective, Span::secs(0), why)
     });

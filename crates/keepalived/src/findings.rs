@@ -3,7 +3,7 @@
 use rollup_engine::{FindingCx, Stage};
 use rollup_model::{Finding, Inventory, NodeName};
 
-use crate::{KeepalivedFacts, KeepalivedSubject, Side, State, decide};
+use crate::{KeepalivedFacts, KeepalivedSubject, Refused, Side, State, decide};
 
 type Seen<'a> = (&'a NodeName, KeepalivedFacts);
 
@@ -26,7 +26,7 @@ pub(crate) fn findings(cx: &FindingCx<'_>) -> Vec<Finding> {
 }
 
 /// How an operator moves the address where no program may change the configuration.
-pub(crate) fn by_hand(inventory: &Inventory) -> String {
+fn by_hand(inventory: &Inventory) -> String {
     let at = &inventory.keepalived;
     format!("raise `priority` of the instance in {} by hand, then: systemctl reload {}", at.config, at.unit)
 }
@@ -139,11 +139,33 @@ fn adverts(owner: &Seen<'_>, backup: &Seen<'_>) -> Option<Finding> {
 /// The way there exists and is quick enough.
 fn proof(inventory: &Inventory, owner: &Seen<'_>, backup: &Seen<'_>) -> Finding {
     let (target, other) = (Side { node: backup.0, facts: &backup.1 }, Side { node: owner.0, facts: &owner.1 });
-    let (good, said) = match decide(target, other, inventory.limits.vip_switch) {
-        Ok(Some(way)) => (true, format!("{}, after {}", way.why, way.expected)),
-        Ok(None) => (true, "it is there".to_owned()),
-        Err(refused) => (false, refused.to_string()),
-    };
-    let expected = format!("the VIP can be moved to {}", backup.0);
-    Finding::check("vip.proof", "PRE-3", good, expected, said).fix(by_hand(inventory))
+    let expected = format!("a VIP that can be moved to {}", backup.0);
+    let check = |good, said| Finding::check("vip.proof", "PRE-3", good, &expected, said);
+    match decide(target, other, inventory.limits.vip_switch) {
+        Ok(Some(way)) => check(true, format!("{}, after {}", way.why, way.expected)),
+        Ok(None) => check(true, "it is there".to_owned()),
+        Err(refused) => {
+            let finding = check(false, refused.to_string());
+            match fix(&refused, inventory) {
+                Some(fix) => finding.fix(fix),
+                None => finding,
+            }
+        }
+    }
+}
+
+/// What an operator can do about a refusal.
+pub(crate) fn fix(refused: &Refused, inventory: &Inventory) -> Option<String> {
+    let unit = &inventory.keepalived.unit;
+    match refused {
+        Refused::Uneditable { .. } => Some(by_hand(inventory)),
+        Refused::TooSlow { .. } => {
+            Some("set `limits.vip_switch` higher, or a shorter `advert_int` on both nodes".to_owned())
+        }
+        Refused::NoRoom { .. } => Some("lower both priorities, keeping their distance".to_owned()),
+        Refused::Inactive(_) => Some(format!("systemctl start {unit}")),
+        Refused::Silent(_) => Some(format!("systemctl restart {unit}   # may move the VIP")),
+        Refused::State(..) | Refused::NoOwner(..) => Some(format!("journalctl -u {unit} -n 50")),
+        Refused::SplitBrain(..) => Some("let IP protocol 112 pass between the nodes".to_owned()),
+    }
 }

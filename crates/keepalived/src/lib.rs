@@ -22,6 +22,8 @@ mod dump;
 mod facts;
 mod findings;
 mod script;
+#[cfg(test)]
+mod tests;
 
 pub use act::{VipAt, VipMove};
 pub use decide::{Change, Move, Refused, Side, decide};

@@ -181,7 +181,7 @@ if systemctl is-active --quiet "$unit"; then systemctl reload "$unit" || true; e
   systemctl reset-failed "$unit" || true
   systemctl start "$unit" || true
 fi
-fail "keepalived did not take the new priority: expected $want $held, found ${now:-none} for $instance; $back"
+fail "keepalived did not take the new priority: expected $want (nopreempt $held), found ${now:-nothing} for $instance; $back"
 "#
 );
 

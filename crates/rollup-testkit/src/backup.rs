@@ -59,11 +59,9 @@ impl World {
         let set = self.at(node).sets.sets.get(&dir);
         let kept = set.and_then(|set| set.files.as_ref());
         Some(match call.id.as_str() {
-            "backup.verify" => {
-                Ok(kept.map_or("absent\n".to_owned(), |kept| {
-                    format!("whole 4096 {} {} 0011223344556677\n", "ba".repeat(32), kept.files.len())
-                }))
-            }
+            "backup.verify" => Ok(kept.map_or("absent\n".to_owned(), |kept| {
+                format!("whole 4096 {} {} 0011223344556677\n", "ba".repeat(32), kept.files.len())
+            })),
             "backup.take" => {
                 let service = &self.at(node).service;
                 let files = Files { files: service.files.clone(), root_key: service.root_key.clone() };

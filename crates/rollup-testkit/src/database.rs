@@ -181,7 +181,8 @@ impl World {
 
     pub(crate) fn replays(&mut self, node: &NodeName, position: u64) {
         let peer = self.peer(node);
-        let rows: Vec<Row> = self.at(&peer).database.history.iter().filter(|row| row.position <= position).cloned().collect();
+        let rows: Vec<Row> =
+            self.at(&peer).database.history.iter().filter(|row| row.position <= position).cloned().collect();
         let timeline = self.at(&peer).database.timeline;
         let address = self.address(&peer);
         let here = &mut self.machine(node).database;

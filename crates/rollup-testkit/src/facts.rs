@@ -33,7 +33,7 @@ fn section(world: &World, node: &NodeName, name: &str, args: &[&str]) -> String 
         "health" => health(world, node, args),
         "keepalived" => world.keepalived_facts(node),
         "database" => world.database_facts(node),
-        "sync" => world.sync_facts(node, args),
+        "sync" => world.sync_facts(node),
         #[expect(clippy::panic, reason = "a subject without an arm is a mistake of the test")]
         other => panic!("the simulated pair has no facts `{other}`"),
     }

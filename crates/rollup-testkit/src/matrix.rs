@@ -2,7 +2,7 @@
 //!
 //! A point is wrong when the run does not finish, when the world it ends in is another one, when something came about
 //! that a run without a cut does not do, or more often than it does it, or when at any moment something was not as it
-//! must always be.
+//! must always be. A lost look must not stop the run, and one lost command must not cost much time.
 
 use std::{
     collections::BTreeMap,
@@ -41,14 +41,14 @@ pub struct Wrong {
     /// Where and how.
     pub cut: Cut,
     /// Why it is wrong.
-    pub reason: String,
+    pub reasons: Vec<String>,
 }
 
 impl fmt::Display for Wrong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Wrong { sent, cut, reason } = self;
+        let Wrong { sent, cut, reasons } = self;
         let step = if sent.step.is_empty() { "no step" } else { sent.step.as_str() };
-        write!(f, "{step}: `{}` on {} (#{}), {}: {reason}", sent.id, sent.node, cut.at, cut.kind)
+        write!(f, "{step}: `{}` on {} (#{}), {}: {}", sent.id, sent.node, cut.at, cut.kind, reasons.join("; "))
     }
 }
 
@@ -59,8 +59,6 @@ pub struct Matrix {
     pub points: usize,
     /// Those that came out wrong, in order.
     pub wrong: Vec<Wrong>,
-    /// Those that show nothing but a weakness that is known, in order.
-    pub known: Vec<Wrong>,
     /// What the points cost, in simulated time.
     pub costs: Vec<Cost>,
 }
@@ -84,32 +82,34 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// How much longer a run may take because of one lost command.
 const DELAY: Duration = Duration::from_secs(60);
 
-/// A weakness that is known: which reasons it explains, and why it is borne.
+/// A cause that is known and not mended yet: which reasons it explains. It groups wrong points for people; they count
+/// as wrong all the same.
 #[derive(Debug, Clone, Copy)]
-struct Weakness {
+struct Cause {
     says: &'static str,
-    because: &'static str,
+    is: &'static str,
 }
 
-/// Every weakness that is borne. Take an entry out when its cause is mended.
-const KNOWN: [Weakness; 4] = [
-    Weakness {
-        says: "/desk/jobs/",
-        because: "a job that ended well, and was not cleared by the process that started it, stays until the next boot",
-    },
-    Weakness {
+/// Take an entry out when it is mended.
+const CAUSES: [Cause; 4] = [
+    Cause { says: "/desk/jobs/", is: "a job that ended well is not cleared when its step is found done later" },
+    Cause {
         says: "a lost look stopped the run",
-        because: "a step with one attempt ends when a look inside its change is lost, and the first check asks once",
+        is: "a look that is lost inside a change uses up an attempt, and the first check of the pair asks only once",
     },
-    Weakness {
+    Cause {
         says: "no database wrote for",
-        because: "after a lost command the engine only looks until verify_within is over, then the step has failed",
+        is: "after a lost command of db.switchover nothing is tried until verify_within is over; then the step fails",
     },
-    Weakness {
-        says: "one lost command cost",
-        because: "after a lost command the engine only looks until verify_within is over, then it tries again",
-    },
+    Cause { says: "one lost command cost", is: "after a lost command nothing is tried until verify_within is over" },
 ];
+
+impl Wrong {
+    /// Whether causes that are known explain all of it.
+    pub fn is_explained(&self) -> bool {
+        self.reasons.iter().all(|reason| CAUSES.iter().any(|cause| reason.contains(cause.says)))
+    }
+}
 
 /// What a run without a cut does.
 struct Clean {
@@ -167,9 +167,7 @@ pub fn run_all(scenario: &Scenario, range: &Range) -> Result<Matrix> {
         return Err(error);
     }
     let mut matrix = matrix.into_inner().unwrap_or_else(PoisonError::into_inner);
-    for list in [&mut matrix.wrong, &mut matrix.known] {
-        list.sort_by_key(|wrong| (wrong.cut.kind == Kind::Unreachable, wrong.cut.at, wrong.cut.kind));
-    }
+    matrix.wrong.sort_by_key(|wrong| (wrong.cut.kind == Kind::Unreachable, wrong.cut.at, wrong.cut.kind));
     matrix.costs.sort_by_key(|cost| std::cmp::Reverse((cost.silence, cost.delay)));
     Ok(matrix)
 }
@@ -184,24 +182,22 @@ struct Visited {
 }
 
 impl Matrix {
-    /// One line for each weakness that showed: how often, why it is borne, and the first point.
-    pub fn weaknesses(&self) -> Vec<String> {
-        let line = |weakness: &Weakness| {
-            let mut points = self.known.iter().filter(|wrong| wrong.reason.contains(weakness.says));
-            let first = points.next()?;
-            Some(format!("{} points: {}; first {first}", points.count() + 1, weakness.because))
+    /// One line for each known cause that showed: at how many points, and at which one first.
+    pub fn causes(&self) -> Vec<String> {
+        let line = |cause: &Cause| {
+            let shows = |wrong: &&Wrong| wrong.reasons.iter().any(|reason| reason.contains(cause.says));
+            let points: Vec<_> = self.wrong.iter().filter(shows).collect();
+            let first = points.first()?;
+            Some(format!("{} points: {}; first {first}", points.len(), cause.is))
         };
-        KNOWN.iter().filter_map(line).collect()
+        CAUSES.iter().filter_map(line).collect()
     }
 
     fn add(&mut self, Visited { sent, cut, reasons, delay, silence }: Visited) {
         self.costs.push(Cost { sent: sent.clone(), kind: cut.kind, delay, silence });
-        if reasons.is_empty() {
-            return;
+        if !reasons.is_empty() {
+            self.wrong.push(Wrong { sent, cut, reasons });
         }
-        let known = |reason: &String| KNOWN.iter().any(|weakness| reason.contains(weakness.says));
-        let list = if reasons.iter().all(known) { &mut self.known } else { &mut self.wrong };
-        list.push(Wrong { sent, cut, reason: reasons.join("; ") });
     }
 }
 
@@ -254,7 +250,8 @@ fn point(scenario: &Scenario, clean: &Clean, cut: Cut) -> Result<Visited> {
         if let Some(expected) = clean.changes.get(cut.at).filter(|_| cut.kind != Kind::Unreachable)
             && (expected.id != sent.id || expected.node != sent.node)
         {
-            reasons.push(format!("the run is not the same up to here: expected `{}` on {}", expected.id, expected.node));
+            reasons
+                .push(format!("the run is not the same up to here: expected `{}` on {}", expected.id, expected.node));
         }
         if cut.kind == Kind::Unreachable && lives > 1 {
             reasons.push(format!("a lost look stopped the run: {first}"));

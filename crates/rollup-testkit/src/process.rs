@@ -5,9 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use rollup_engine::{
-    End, Engine, Options, Recorder, Stop,
+    End, Engine, Options, Recorder, Stage, Stop,
     journal::{self, Journal},
     lock::{self, Holder, Taken},
 };
@@ -109,18 +109,6 @@ impl Run {
         }
     }
 
-    /// Lives again until the run is over, at most so many times. Returns how often it lived, and how it ended.
-    pub async fn live_until_finished(&self, lives: usize) -> (usize, Ended) {
-        let mut ended = self.live().await;
-        for life in 1..lives {
-            if matches!(ended, Ended::Finished) {
-                return (life, ended);
-            }
-            ended = self.live().await;
-        }
-        (lives, ended)
-    }
-
     async fn process(&self, options: &Options, stop: Stop) -> Result<Ended> {
         let (plan, hosts, dir) = (&self.scenario.plan, self.sim.hosts(), self.dir());
         let (journal, state) = open(&dir, plan)?;
@@ -131,6 +119,13 @@ impl Run {
             if let Taken::Held { node, holder } = lock::acquire(&hosts, &holder).await? {
                 return Ok(Ended::Held { node, holder });
             }
+            if !fresh {
+                let release = plan.release.as_ref();
+                let subjects = self.scenario.registry.subjects();
+                let examined = rollup_engine::examine(subjects, &hosts, &plan.inventory, release, Stage::Resumed).await;
+                let errors: Vec<_> = examined.errors().iter().map(rollup_model::Finding::line).collect();
+                ensure!(errors.is_empty(), "the run cannot go on: {}", errors.join("; "));
+            }
             let sinks: Vec<Box<dyn Sink>> = vec![Box::new(Ear(Arc::clone(&self.sim)))];
             let recorder = Arc::new(Recorder::new(journal, state, &plan.run, hosts.clone(), sinks)?);
             let registry = Arc::clone(&self.scenario.registry);
@@ -139,8 +134,13 @@ impl Run {
                 true => engine.start(plan, operator(), options).await?,
                 false => engine.resume(plan, operator(), options).await?,
             };
-            if let End::Stopped(reason) = end {
-                return Ok(Ended::Stopped(reason));
+            match end {
+                End::Finished => {}
+                End::Stopped(StopReason::Blocked) => {
+                    lock::release(&hosts, &plan.run).await;
+                    return Ok(Ended::Stopped(StopReason::Blocked));
+                }
+                End::Stopped(reason) => return Ok(Ended::Stopped(reason)),
             }
         }
         match lock::release(&hosts, &plan.run).await.into_iter().next() {

@@ -7,8 +7,9 @@ use rollup_engine::Registry;
 use rollup_model::{
     Facts, Inventory, NodeName, Plan, Release, Role,
     compile::{Identity, Site, compile},
-    inventory, playbook,
+    inventory,
     plan::Impact,
+    playbook,
     release::{Component, Hook, HookPoint, Migration, MigrationPhase},
 };
 
@@ -80,11 +81,7 @@ impl Scenario {
         let inventory = inventory::load(INVENTORY).map_err(|found| anyhow!("the inventory: {found:?}"))?;
         let playbook = playbook::load(text).map_err(|found| anyhow!("the playbook: {found:?}"))?;
         let release = release();
-        let runtime = crate::process::runtime()?;
-        let mut facts = runtime.block_on(async {
-            let sim = Sim::new(World::new(&inventory, &release));
-            rollup_engine::gather(registry.subjects(), &sim.hosts(), &inventory).await.facts
-        });
+        let mut facts = look(&registry, &inventory, &release)?;
         bind(&mut facts, &inventory)?;
         let versions = inventory.node_names().map(|node| (node.clone(), "1.0.0".to_owned())).collect();
         let identity = Identity::new("2026-03-01T10:00:00Z".parse()?, "ab12")?;
@@ -119,6 +116,18 @@ impl Scenario {
     }
 }
 
+/// Reads a pair as it is before the first step. On a thread of its own, since the caller may have a clock already.
+fn look(registry: &Registry, inventory: &Inventory, release: &Release) -> Result<Facts> {
+    let gather = || -> Result<Facts> {
+        Ok(crate::process::runtime()?.block_on(async {
+            let sim = Sim::new(World::new(inventory, release));
+            rollup_engine::gather(registry.subjects(), &sim.hosts(), inventory).await.facts
+        }))
+    };
+    let joined = std::thread::scope(|scope| scope.spawn(gather).join());
+    joined.map_err(|_| anyhow!("a look at the simulated pair panicked"))?
+}
+
 /// Roles as they are before the first step: the first node has address and writer.
 fn bind(facts: &mut Facts, inventory: &Inventory) -> Result<()> {
     let mut names = inventory.node_names().cloned();
@@ -130,11 +139,6 @@ fn bind(facts: &mut Facts, inventory: &Inventory) -> Result<()> {
 /// Every action and subject of this workspace.
 fn registry() -> Registry {
     let mut registry = Registry::default();
-    for name in ["sync.freeze", "sync.run"] {
-        registry.action::<Note>(name, Impact::Change);
-    }
-    registry.action::<crate::stand_in::Nothing>("sync.thaw", Impact::Observe);
-    registry.action::<crate::stand_in::Nothing>("sync.consistent", Impact::Observe);
     precheck::register(&mut registry);
     service::register(&mut registry);
     backup::register(&mut registry);
@@ -142,6 +146,8 @@ fn registry() -> Registry {
     package::register(&mut registry);
     keepalived::register(&mut registry);
     gaussdb::register(&mut registry);
+    rsync_ctl::register(&mut registry);
+    // The command line brings its own.
     registry.action::<Note>("audit.record", Impact::Change);
     registry
 }

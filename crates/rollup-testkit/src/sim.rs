@@ -156,9 +156,11 @@ impl Sim {
 
     fn send(&self, node: &NodeName, call: Call, kind: Option<Kind>) -> Fate {
         let mut world = self.world();
-        let deaf = self.control().deaf.iter().any(|(deaf, prefix)| deaf == node && call.id.starts_with(prefix.as_str()));
+        let deaf =
+            self.control().deaf.iter().any(|(deaf, prefix)| deaf == node && call.id.starts_with(prefix.as_str()));
         let host = node.to_string();
-        let in_doubt = |id: &str, why: &str| RemoteError::InDoubt { host: host.clone(), id: id.to_owned(), why: why.to_owned() };
+        let in_doubt =
+            |id: &str, why: &str| RemoteError::InDoubt { host: host.clone(), id: id.to_owned(), why: why.to_owned() };
         if deaf || kind == Some(Kind::Unreachable) {
             return Fate::Lost(RemoteError::Unreachable { host, why: "cut by the test".to_owned() });
         }
@@ -216,7 +218,9 @@ impl Host for FakeHost {
         let kind = self.sim.count(&self.node, &call, cmd.effect);
         // What a script waits for before it does or answers anything.
         let mut waited = Duration::ZERO;
-        while waits(kind) && self.sim.world().waits(&self.node, &call).is_some_and(|most| waited < most.min(cmd.deadline)) {
+        while waits(kind)
+            && self.sim.world().waits(&self.node, &call).is_some_and(|most| waited < most.min(cmd.deadline))
+        {
             pass(TURN).await;
             waited += TURN;
         }

@@ -51,7 +51,11 @@ impl World {
             }
             "package.look-tree" => {
                 let files = self.release.components.len() + self.release.hooks.len();
-                Ok(if staged.is_some_and(|staged| staged.tree) { format!("whole {files}") } else { "absent".to_owned() })
+                Ok(if staged.is_some_and(|staged| staged.tree) {
+                    format!("whole {files}")
+                } else {
+                    "absent".to_owned()
+                })
             }
             "package.unpack" => {
                 let directory = self.machine(node).staging.directories.get_mut(&dir);

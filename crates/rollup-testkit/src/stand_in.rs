@@ -38,17 +38,6 @@ impl Action for Note {
     }
 }
 
-/// Sees what it wants to see.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Nothing {}
-
-#[async_trait::async_trait]
-impl Action for Nothing {
-    async fn check(&self, _: &Cx<'_>) -> Result<State> {
-        Ok(State::done())
-    }
-}
-
 /// Broken: its check looks for a mark that is made after the change and apart from it.
 #[derive(Debug, Deserialize)]
 pub struct ChecksTheWrongThing {}

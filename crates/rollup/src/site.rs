@@ -24,7 +24,7 @@ pub(crate) fn registry() -> Registry {
     precheck::register(&mut registry);
     package::register(&mut registry);
     backup::register(&mut registry);
-    // rsync_ctl::register(&mut registry);
+    rsync_ctl::register(&mut registry);
     gaussdb::register(&mut registry);
     service::register(&mut registry);
     keepalived::register(&mut registry);

@@ -85,3 +85,58 @@ pub(super) fn migration_error(name: &str, stderr: &str) -> Vec<String> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        DatabaseRole, Lsn,
+        facts::{Applied, AppliedKind},
+        fixtures::{ABSENT, PRIMARY, SILENT, STANDBY, STOPPED},
+    };
+
+    #[test]
+    fn what_a_real_pair_says_is_read_db_1() {
+        let primary = facts(PRIMARY).unwrap();
+        assert_eq!(primary.summary(), "a primary at 0/3016000");
+        assert_eq!(primary.data_bytes, Some(63_360 * 1024));
+        let fails = Login::Fails("FATAL: role \"replicator\" is not permitted to log in".to_owned());
+        assert_eq!((primary.login_here, primary.login_peer), (Some(Login::Works), Some(fails)));
+        let server = primary.server.unwrap();
+        assert_eq!((server.role, server.version.as_str()), (DatabaseRole::Primary, "15.20"));
+        assert_eq!(server.walsenders[0].replay_lsn, Some(Lsn(0x0301_57A0)));
+
+        let standby = facts(STANDBY).unwrap();
+        assert_eq!(standby.summary(), "a standby at 0/30157A0, streaming");
+        assert!(standby.is_streaming_standby() && standby.standby_signal);
+
+        let stopped = facts(STOPPED).unwrap();
+        assert_eq!(stopped.summary(), "a stopped server, `shut down in recovery` (unit inactive)");
+        assert_eq!(stopped.control.unwrap().checkpoint, Lsn(0x0200_0060));
+        let silent = facts(SILENT).unwrap();
+        assert_eq!(silent.silent.as_deref(), Some("FATAL: database \"absent\" does not exist"));
+        assert_eq!(facts(ABSENT).unwrap().summary(), "no server (unit inactive)");
+
+        let row = r#"history [{"kind": "baseline", "name": "V1__x.sql", "phase": "expand", "version": "1", "checksum": "c"}]"#;
+        let history = facts(&format!("{PRIMARY}{row}\n")).unwrap().history.unwrap();
+        let [Applied { kind: AppliedKind::Baseline, .. }] = history.as_slice() else { panic!("{history:?}") };
+    }
+
+    #[test]
+    fn unknown_text_is_an_error_and_never_a_guess_db_1() {
+        let role = PRIMARY.replace("\"role\": \"primary\"", "\"role\": \"pending\"");
+        for bad in ["", "bash: psql: not found", "unit active\n", "signal maybe\ncontrol x", &role] {
+            assert!(facts(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_error_of_a_migration_is_told_in_the_words_of_its_file_upg_2() {
+        let said =
+            "psql:<stdin>:3: ERROR:  42703: column \"missing\" does not exist\nLINE 1: update x\nLOCATION:  a, b.c:1\n";
+        assert_eq!(
+            migration_error("V2__x.sql", said),
+            ["V2__x.sql:3: ERROR:  42703: column \"missing\" does not exist", "LINE 1: update x"]
+        );
+    }
+}

@@ -101,9 +101,9 @@ fn bash(script: &str, args: &[&str]) -> String {
 }
 
 /// Something that runs beside the test; killed at its end, or waited for.
-struct Session(Child, bool);
+struct Beside(Child, bool);
 
-impl Drop for Session {
+impl Drop for Beside {
     fn drop(&mut self) {
         if self.1 {
             let _ = self.0.kill();
@@ -192,11 +192,11 @@ impl Rig {
         bash("psql -XAtq -v ON_ERROR_STOP=1 -U postgres -h $1 -p $2 -d orders -c \"$3\"", &[host, &port, sql])
     }
 
-    /// A session that holds a lock until it is dropped.
+    /// A connection that holds a lock until it is dropped.
     pub(super) fn hold_lock(&self, sql: &str) -> impl Drop {
         let mut psql = Command::new("psql");
         psql.args(["-XAtq", "-U", "postgres", "-h", "127.0.0.1", "-p", &PORT.to_string(), "-d", "orders", "-c", sql]);
-        let session = Session(psql.stdout(Stdio::null()).spawn().unwrap(), true);
+        let session = Beside(psql.stdout(Stdio::null()).spawn().unwrap(), true);
         let held = "select count(*) from pg_locks where mode = 'AccessExclusiveLock' and granted";
         while self.sql("node-a", held) == "0" {}
         session
@@ -207,10 +207,7 @@ impl Rig {
         let pid = self.namespaces[&node.parse::<NodeName>().unwrap()].id().to_string();
         let script = "while [ -e /tmp/rollup-pair/data/postmaster.pid ]; do :; done; systemctl start pair-db";
         let mut command = Command::new("nsenter");
-        Session(
-            command.args(["-t", &pid, "-m", "--", "bash", "-c", script]).env("PATH", path()).spawn().unwrap(),
-            false,
-        )
+        Beside(command.args(["-t", &pid, "-m", "--", "bash", "-c", script]).env("PATH", path()).spawn().unwrap(), false)
     }
 
     pub(super) async fn exec(&self, node: &str, cmd: &Cmd) -> Result<Output, RemoteError> {

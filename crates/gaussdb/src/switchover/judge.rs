@@ -62,7 +62,15 @@ pub(super) fn judge(old_name: &NodeName, old: &DatabaseFacts, new_at: &Node, new
             Situation::Demote(missing(new_name, new, "the primary"))
         }
         (Some(DatabaseRole::Standby), Some(DatabaseRole::Standby)) => {
-            Situation::Promote(missing(new_name, new, "the primary"))
+            // A standby that streams, but not from the other node, has a primary that the inventory does not know.
+            let strangers = [(old_name, old, new), (new_name, new, old)];
+            let stranger = strangers.iter().find(|(_, facts, other)| facts.is_streaming_standby() && !sends(other));
+            match stranger {
+                Some((name, facts, _)) => {
+                    Situation::Blocked(missing(name, facts, "no primary outside the inventory to stream from"))
+                }
+                None => Situation::Promote(missing(new_name, new, "the primary")),
+            }
         }
         (Some(DatabaseRole::Standby), None) if old.silent.is_some() => {
             Situation::Wait(missing(old_name, old, "a server that answers"))
@@ -79,6 +87,11 @@ pub(super) fn judge(old_name: &NodeName, old: &DatabaseFacts, new_at: &Node, new
         (None, _) if new.silent.is_some() => Situation::Wait(missing(new_name, new, "a server that answers")),
         (None, _) => Situation::Blocked(missing(new_name, new, "a running standby")),
     }
+}
+
+/// Somebody receives the log from this server.
+fn sends(facts: &DatabaseFacts) -> bool {
+    facts.server.as_ref().is_some_and(|server| server.walsenders.iter().any(|sender| sender.state == "streaming"))
 }
 
 fn of_new_primary(
@@ -99,8 +112,7 @@ fn of_new_primary(
         let finding = Finding::check("database.signal", "VIP-4", false, "no standby.signal", "standby.signal");
         return Situation::Unmark(vec![finding.on(new_name)]);
     }
-    let sends = new.server.as_ref().is_some_and(|server| server.walsenders.iter().any(|w| w.state == "streaming"));
-    if old.is_streaming_standby() && sends {
+    if old.is_streaming_standby() && sends(new) {
         return Situation::Done(json!({
             "primary": { "node": new_name, "is": new.summary() },
             "standby": { "node": old_name, "is": old.summary() },

@@ -1,6 +1,6 @@
 //! `cargo xtask crash`: the crash matrix of the built-in upgrade.
 //!
-//! One line for each point that came out wrong, then `N points, M wrong`. Status 1 when M is not 0. Weaknesses that are
+//! One line for each point that came out wrong, then `N points, M wrong`. Status 1 when M is not 0. Causes that are
 //! known, and what the points cost, go to standard error.
 
 use std::{io::Write, process::ExitCode};
@@ -14,8 +14,8 @@ fn main() -> anyhow::Result<ExitCode> {
         writeln!(out, "{wrong}")?;
     }
     let mut note = std::io::stderr().lock();
-    for weakness in matrix.weaknesses() {
-        writeln!(note, "known weakness: {weakness}")?;
+    for cause in matrix.causes() {
+        writeln!(note, "known cause, not mended: {cause}")?;
     }
     for cost in matrix.costs.iter().take(3) {
         let (sent, silence) = (&cost.sent, cost.silence.as_millis());

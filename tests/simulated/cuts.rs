@@ -1,0 +1,73 @@
+//! The crash matrix itself: it is good for the built-in upgrade, and it finds what is broken on purpose.
+
+use rollup_engine::Registry;
+use rollup_model::plan::Impact;
+use rollup_testkit::{
+    BearsNoSecondRun, ChecksTheWrongThing, Matrix, Note, Range, Scenario, StopsTheWrongNode, run_all,
+};
+
+/// One change after one look, so that every point is visited in no time.
+const SHORT: &str = r#"
+format = 1
+name = "short"
+title = "one change"
+
+[[phase]]
+id = "only"
+title = "one change"
+
+[[phase.step]]
+id = "precheck.run"
+title = "look"
+on = "pair"
+uses = "precheck.run"
+
+[[phase.step]]
+id = "audit.record"
+title = "change"
+on = "original-standby"
+uses = "audit.record"
+policy = { attempts = 2 }
+"#;
+
+fn short(replace: impl FnOnce(&mut Registry)) -> anyhow::Result<Matrix> {
+    run_all(&Scenario::of(SHORT, replace).unwrap(), &Range { changes: 1, looks: 1, threads: 2 })
+}
+
+#[test]
+fn a_cut_anywhere_in_the_upgrade_is_survived_but_for_causes_that_are_known_fail_3() {
+    // Every ninth change here; `cargo xtask crash` visits them all and lets no known cause pass.
+    let range = Range { changes: 9, looks: 9, threads: 2 };
+    let matrix = run_all(&Scenario::built_in().unwrap(), &range).unwrap();
+    assert!(matrix.points > 100, "{} points", matrix.points);
+    let wrong = matrix.wrong.iter().filter(|wrong| !wrong.is_explained());
+    let wrong: Vec<_> = wrong.map(ToString::to_string).collect();
+    assert_eq!(wrong, [""; 0]);
+}
+
+#[test]
+fn an_action_that_is_right_has_no_wrong_point() {
+    let matrix = short(|registry| registry.action::<Note>("audit.record", Impact::Change)).unwrap();
+    let wrong = matrix.wrong.iter().filter(|wrong| !wrong.is_explained());
+    let wrong: Vec<_> = wrong.map(ToString::to_string).collect();
+    assert_eq!(wrong, [""; 0]);
+}
+
+#[test]
+fn a_change_that_is_not_seen_by_its_own_check_is_found_to_be_done_twice() {
+    let matrix = short(|registry| registry.action::<ChecksTheWrongThing>("audit.record", Impact::Change)).unwrap();
+    let twice = matrix.wrong.iter().filter(|wrong| wrong.to_string().contains("expected 1 times, found 2"));
+    assert!(twice.count() >= 2, "{:?}", matrix.wrong);
+}
+
+#[test]
+fn a_change_that_does_not_bear_its_own_traces_is_found_not_to_finish() {
+    let matrix = short(|registry| registry.action::<BearsNoSecondRun>("audit.record", Impact::Change)).unwrap();
+    assert!(matrix.wrong.iter().any(|wrong| wrong.to_string().contains("not finished")), "{:?}", matrix.wrong);
+}
+
+#[test]
+fn a_change_that_takes_the_service_away_is_found_even_without_a_cut() {
+    let error = short(|registry| registry.action::<StopsTheWrongNode>("audit.record", Impact::Change)).unwrap_err();
+    assert!(error.to_string().contains("nobody serves behind the address"), "{error}");
+}
