@@ -1,5 +1,7 @@
 //! The program itself, without a node: usage, bad files, exit codes, closed pipes. Environment cleared, width fixed.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
 use std::{
     path::Path,
     process::{Command, Stdio},

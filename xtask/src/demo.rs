@@ -32,7 +32,9 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if !arguments.yes {
         ensure!(std::io::stdin().is_terminal(), "nobody can be asked without a terminal\nhint: cargo xtask demo --yes");
-        crate::say("This installs host packages with apt, boots two machines with systemd-nspawn and upgrades them. Go on? [y/N]");
+        crate::say(
+            "This installs host packages with apt, boots two machines with systemd-nspawn and upgrades them. Go on? [y/N]",
+        );
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer)?;
         ensure!(answer.trim().eq_ignore_ascii_case("y"), "not confirmed; nothing was done");
@@ -92,7 +94,12 @@ fn upgrade(lab: &Lab, rollup: &Path, package: &Path, out: &Path) -> Result<Value
 
 fn summary(before: &LabStatus, after: &LabStatus, seconds: f64, report: &TrafficReport, run: &Value) -> Value {
     let versions = |status: &LabStatus| -> Value {
-        status.nodes.iter().map(|node| (node.name.clone(), json!(node.version))).collect::<serde_json::Map<_, _>>().into()
+        status
+            .nodes
+            .iter()
+            .map(|node| (node.name.clone(), json!(node.version)))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
     };
     let owner = |status: &LabStatus| status.nodes.iter().find(|node| node.vip).map(|node| node.name.clone());
     let primary = |status: &LabStatus| status.nodes.iter().find(|n| n.recovery == Some(false)).map(|n| n.name.clone());

@@ -4,6 +4,7 @@
 //! key), the manifest and the way back; the database's part is put beside them by the crate that knows the engine.
 
 mod files;
+mod prune;
 mod restore;
 mod seal;
 mod subject;
@@ -12,6 +13,7 @@ use rollup_engine::Registry;
 use rollup_model::plan::Impact;
 
 pub use files::Files;
+pub use prune::Prune;
 pub use restore::Restore;
 pub use seal::Seal;
 pub use subject::{BackupFacts, BackupSubject};
@@ -21,5 +23,6 @@ pub fn register(registry: &mut Registry) {
     registry.subject(BackupSubject);
     registry.action::<Files>("backup.files", Impact::Change);
     registry.action::<Seal>("backup.seal", Impact::Change);
+    registry.action::<Prune>("backup.prune", Impact::Change);
     registry.action::<Restore>("backup.restore", Impact::Change);
 }

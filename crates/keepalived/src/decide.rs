@@ -9,6 +9,8 @@
 //! 3. raise the target as far above the owner as the owner is above it now. A fixed 254 would make weighted checks of
 //!    the target meaningless;
 //! 4. lower the owner, when there is no room above it or the target's configuration cannot be changed.
+//!
+//! An owner that keeps the address without its override loses the override.
 
 use std::time::Duration;
 

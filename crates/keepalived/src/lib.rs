@@ -12,6 +12,9 @@
 //! own priority; the old owner drops it in the same instant, so clients see no gap. The block also says `preempt`,
 //! which clears `nopreempt`, and `preempt_delay 0`, because both would keep the raised node waiting.
 //!
+//! Where the peer runs with `nopreempt`, the block is needed for the move only and taken out again right after, so the
+//! pair is what its operator made it, with the address on the other node.
+//!
 //! Stopping keepalived, or failing a tracked check on the owner, moves the address too, but leaves it nowhere for more
 //! than half a second; neither is used here.
 

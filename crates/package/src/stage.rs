@@ -4,7 +4,11 @@
 
 use anyhow::{Context, Result};
 use rollup_engine::{Action, ApplyCx, Cx, Registry, State};
-use rollup_model::{Finding, Undo, plan::Impact, release::HookPoint};
+use rollup_model::{
+    Finding, Undo,
+    plan::Impact,
+    release::{Hook, HookPoint},
+};
 use rollup_remote::{Cmd, Job, Stdin};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -52,23 +56,22 @@ sync
 mv -T tree.partial tree
 "#;
 
-/// Prints `done` or `open`. `$1` staging directory, `$2` hook point.
-const LOOK_HOOK: &str = r#"
-if [ -f "$1/hook-$2.done" ]; then echo done; else echo open; fi
+/// Prints the marks of hooks that have run, one a line. `$1` staging directory.
+const LOOK_HOOKS: &str = r#"
+cd "$1" 2>/dev/null || exit 0
+ls -1 | grep '^hook-.*\.done$' || true
 "#;
 
-/// Runs one hook in the package's own directory, with nothing of ours in its environment but four names.
-/// `$1` staging directory, `$2` hook, `$3` node, `$4` version, `$5` run.
+/// Runs one hook in the package's own directory, with nothing of ours in its environment but four names. The mark that it
+/// has run is its last act, so that a hook which ended well is never run again.
+/// `$1` staging directory, `$2` hook, `$3` node, `$4` version, `$5` run, `$6` mark.
 const HOOK: &str = r#"
 cd "$1/tree"
 chmod u+x "$2"
-exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 \
+env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 \
   ROLLUP_NODE="$3" ROLLUP_VERSION="$4" ROLLUP_RUN="$5" ROLLUP_HOOK="$2" "./$2"
-"#;
-
-const MARK_HOOK: &str = r#"
-: > "$1/hook-$2.done"
-sync "$1/hook-$2.done" "$1"
+: > "$1/$6"
+sync "$1/$6" "$1"
 "#;
 
 /// `$1` staging directory.
@@ -146,7 +149,8 @@ impl Action for StageTree {
     }
 }
 
-/// Runs the package's hooks of one point. A hook that was cut off runs again as a whole, so it must bear that.
+/// Runs the package's hooks of one point. A hook that was cut off in the middle runs again as a whole, so it must bear
+/// that.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunHooks {
@@ -162,34 +166,43 @@ impl RunHooks {
             HookPoint::PostStart => "post-start",
         }
     }
+
+    /// The package's hooks of this point, each with the name of its mark.
+    fn hooks<'a>(&self, cx: &Cx<'a>) -> Result<Vec<(String, &'a Hook)>> {
+        let all = cx.release()?.hooks.iter().filter(|hook| hook.on == self.on);
+        Ok(all.enumerate().map(|(index, hook)| (format!("hook-{}-{index}.done", self.point()), hook)).collect())
+    }
+
+    /// The marks there are.
+    async fn done(&self, cx: &Cx<'_>) -> Result<Vec<String>> {
+        let look = Cmd::read("package.look-hooks", LOOK_HOOKS, [cx.plan.staging()]);
+        Ok(cx.host()?.exec(&look).await?.stdout.lines().map(str::to_owned).collect())
+    }
 }
 
 #[async_trait::async_trait]
 impl Action for RunHooks {
     async fn check(&self, cx: &Cx<'_>) -> Result<State> {
-        if !cx.release()?.hooks.iter().any(|hook| hook.on == self.on) {
+        let hooks = self.hooks(cx)?;
+        if hooks.is_empty() {
             return Ok(State::seen("the package has none"));
         }
-        let look = Cmd::read("package.look-hook", LOOK_HOOK, [&cx.plan.staging(), self.point()]);
-        Ok(match cx.host()?.exec(&look).await?.stdout.trim() {
-            "done" => State::done(),
-            "open" => State::needed(json!({ "set": cx.plan.backup_set })),
-            other => anyhow::bail!("expected done or open, found `{other}`"),
-        })
+        let done = self.done(cx).await?;
+        let all = hooks.iter().all(|(mark, _)| done.contains(mark));
+        Ok(if all { State::done() } else { State::needed(json!({ "set": cx.plan.backup_set })) })
     }
 
     async fn apply(&self, cx: &ApplyCx<'_>) -> Result<()> {
-        let release = cx.release()?;
-        let staging = cx.plan.staging();
-        for (index, hook) in release.hooks.iter().enumerate().filter(|(_, hook)| hook.on == self.on) {
+        let (release, run, staging) = (cx.release()?, cx.plan.run.as_str(), cx.plan.staging());
+        let done = self.done(cx).await?;
+        for (mark, hook) in self.hooks(cx)?.into_iter().filter(|(mark, _)| !done.contains(mark)) {
             cx.progress(format!("running {}", hook.run));
-            let args = [&staging, &hook.run, cx.node()?.as_str(), &release.version, cx.plan.run.as_str()];
+            let args = [staging.as_str(), &hook.run, cx.node()?.as_str(), &release.version, run, &mark];
             let cmd = Cmd::mutate("package.hook", HOOK, args).deadline(hook.limit.duration());
-            let job = Job::new(cx.plan.run.as_str(), &format!("{}-{index}", cx.step.id), cmd);
+            let job = Job::new(run, &mark, cmd);
             let ran = job.run(cx.change()?, &|line| cx.progress(line)).await;
             ran.with_context(|| format!("hook `{}` of the package failed", hook.run))?;
         }
-        cx.change()?.exec(&Cmd::mutate("package.mark-hook", MARK_HOOK, [&staging, self.point()])).await?;
         Ok(())
     }
 

@@ -18,7 +18,13 @@ impl Action for Run {
     async fn check(&self, cx: &Cx<'_>) -> Result<State> {
         let examined = cx.examine(Stage::Fresh).await;
         let errors = examined.errors();
-        Ok(if errors.is_empty() { State::seen(counts(&examined)) } else { State::blocked(errors) })
+        // A connection that was lost once is asked for again; everything else stays as it is until somebody mends it.
+        let only_silence = errors.iter().all(|finding| finding.id == "host.reachable");
+        Ok(match (errors.is_empty(), only_silence) {
+            (true, _) => State::seen(counts(&examined)),
+            (false, true) => State::not_yet(errors),
+            (false, false) => State::blocked(errors),
+        })
     }
 }
 

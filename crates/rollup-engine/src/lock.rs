@@ -48,9 +48,12 @@ rm -rf "$t"
 cat "$d/lock/holder.json"; exit 17
 "#;
 
-/// `$1` run. A lock of another run, or none, is left as it is.
+/// `$1` run. A lock of another run, or none, is left as it is; what jobs of the run left is removed in any case.
 const RELEASE: &str = r#"
 d=/var/lib/rollup
+systemctl stop "rollup-$1-*.service" 2>/dev/null || true
+systemctl reset-failed "rollup-$1-*.service" 2>/dev/null || true
+rm -f "$d/jobs/rollup-$1-"*
 [ "$(cat "$d/lock/run" 2>/dev/null)" = "$1" ] || exit 0
 t=$(mktemp -d "$d/.lock.XXXXXX")
 mv -T "$d/lock" "$t/gone"
@@ -75,7 +78,11 @@ pub async fn acquire(hosts: &Hosts, holder: &Holder) -> Result<Taken> {
                 let held = serde_json::from_str(&stdout).with_context(|| format!("the lock on {node} cannot be read"));
                 held.map(|holder| Taken::Held { node: node.clone(), holder })
             }
-            Err(error) => Err(error).with_context(|| format!("cannot take the lock on {node}")),
+            Err(error) => {
+                // It may have been taken; giving back what is not ours does nothing.
+                taken.push(node);
+                Err(error).with_context(|| format!("cannot take the lock on {node}"))
+            }
         };
         for node in taken {
             if let Some(host) = hosts.get(node) {
@@ -88,7 +95,7 @@ pub async fn acquire(hosts: &Hosts, holder: &Holder) -> Result<Taken> {
     Ok(Taken::Ours)
 }
 
-/// Gives back the locks of a run. Nodes that do not answer keep theirs; they are returned with the reason.
+/// Gives back the locks of a run, and ends what jobs of it are left. Nodes that do not answer keep theirs; they are returned with the reason.
 pub async fn release(hosts: &Hosts, run: &RunId) -> Vec<(NodeName, RemoteError)> {
     let mut kept = Vec::new();
     for (node, host) in hosts {

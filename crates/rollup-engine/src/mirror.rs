@@ -46,8 +46,16 @@ impl Mirror {
         &self.node
     }
 
+    /// Tries again at once, even if the node was away.
+    pub(crate) fn hurry(&mut self) {
+        self.skip = 0;
+    }
+
     /// Brings the copy up to `dir`'s journal, of which `line` was just appended. Returns a note the first time it fails.
     pub(crate) async fn follow(&mut self, host: &dyn Host, dir: &Path, line: &str, total: u64) -> Option<String> {
+        if self.length == Some(total) {
+            return None;
+        }
         // A node that is away must not slow every record down: leave it alone for the next few.
         if self.down && self.skip > 0 {
             self.skip -= 1;

@@ -55,25 +55,32 @@ impl Recorder {
             writing.pending.push_str(&line);
             self.tell(&record);
             if synced {
-                let Writing { journal, mirrors, pending, total } = &mut *writing;
-                let dir = journal.dir();
-                let follow = mirrors.iter_mut().filter_map(|mirror| {
-                    let host = self.hosts.get(mirror.node())?;
-                    let (pending, total) = (&*pending, *total);
-                    Some(
-                        async move { (mirror.node().clone(), mirror.follow(host.as_ref(), dir, pending, total).await) },
-                    )
-                });
-                let notes = futures_util::future::join_all(follow).await;
-                writing.pending.clear();
-                queue.extend(
-                    notes
-                        .into_iter()
-                        .filter_map(|(node, note)| note.map(|text| Event::Note { node: Some(node), text })),
-                );
+                queue.extend(self.mirror(&mut writing).await);
             }
         }
         Ok(())
+    }
+
+    /// Brings the copies on the nodes up to the last record; to be called when a run stops.
+    pub async fn flush(&self) {
+        let mut writing = self.writing.lock().await;
+        writing.mirrors.iter_mut().for_each(Mirror::hurry);
+        // What could not be copied now was noted when it began to fail.
+        let _noted = self.mirror(&mut writing).await;
+    }
+
+    /// Copies what is pending to all nodes at once. Returns notes about nodes that do not take it any more.
+    async fn mirror(&self, writing: &mut Writing) -> Vec<Event> {
+        let Writing { journal, mirrors, pending, total } = writing;
+        let dir = journal.dir();
+        let follow = mirrors.iter_mut().filter_map(|mirror| {
+            let host = self.hosts.get(mirror.node())?;
+            let (pending, total) = (pending.as_str(), *total);
+            Some(async move { (mirror.node().clone(), mirror.follow(host.as_ref(), dir, pending, total).await) })
+        });
+        let notes = futures_util::future::join_all(follow).await;
+        pending.clear();
+        notes.into_iter().filter_map(|(node, note)| note.map(|text| Event::Note { node: Some(node), text })).collect()
     }
 
     /// Shows an event without keeping it.

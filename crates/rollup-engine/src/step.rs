@@ -38,6 +38,15 @@ impl From<anyhow::Error> for Failure {
 /// How long a node may be out of reach before a first look at it gives up.
 const REACH: Duration = Duration::from_secs(30);
 
+/// How often a change whose end was not seen is looked at and done again without counting as a try.
+const LOST_AT_MOST: u32 = 3;
+
+/// Whether a change ended without its end being seen. What became of it is asked of the node, never of the connection.
+fn is_lost(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref());
+    causes.any(|cause| matches!(cause, RemoteError::InDoubt { .. } | RemoteError::Unreachable { .. }))
+}
+
 #[expect(clippy::disallowed_methods, reason = "the engine owns waiting: Policy.poll and Policy.backoff")]
 pub(crate) async fn pause(length: Duration) {
     tokio::time::sleep(length).await;
@@ -109,67 +118,68 @@ impl Runner<'_> {
         mut before: Option<Value>,
     ) -> Result<(Outcome, Value), Failure> {
         let policy = &step.policy;
-        let mut attempt = 0;
+        let (mut attempt, mut lost, mut begun) = (0, 0, false);
         loop {
-            attempt += 1;
             match self.look(action, step, before.as_ref(), REACH).await? {
-                State::Done { evidence } if attempt == 1 => {
+                State::Done { evidence } => {
+                    let outcome = if begun { Outcome::Applied } else { Outcome::FoundDone };
                     // The watch that a policy asks for holds here too.
                     if policy.stable_checks > 1 {
                         self.wait_until_done(action, step, before.as_ref()).await?;
                     }
-                    return Ok((Outcome::FoundDone, evidence));
+                    return Ok((outcome, evidence));
                 }
-                State::Done { evidence } => return Ok((Outcome::Applied, evidence)),
                 State::Blocked { findings } => return Err(blocked(step, findings, before.is_none())),
                 State::Needed { before: seen, .. } => {
                     let kept = before.get_or_insert(seen).clone();
                     let started = Event::StepStarted { step: step.id.clone(), before: kept };
                     self.recorder.record(started).await.map_err(JournalLost::wrap)?;
+                    begun = true;
                 }
             }
             let failure = match self.attempt(action, step, before.as_ref()).await {
                 Ok(evidence) => return Ok((Outcome::Applied, evidence)),
                 Err(failure) => failure,
             };
-            if attempt >= policy.attempts {
-                return Err(failure);
+            // A change whose end was not seen is no failed try: the nodes are quiet now, so the next look says what is
+            // so, and what is still needed is done at once. Waiting here could leave the pair without a writer.
+            let at_once = is_lost(&failure.error) && lost < LOST_AT_MOST;
+            if at_once {
+                lost += 1;
+            } else {
+                attempt += 1;
+                if attempt >= policy.attempts {
+                    return Err(failure);
+                }
             }
-            let retried = Event::StepRetried { step: step.id.clone(), attempt, error: format!("{:#}", failure.error) };
+            let error = format!("{:#}", failure.error);
+            let retried = Event::StepRetried { step: step.id.clone(), attempt: attempt + lost, error };
             self.recorder.record(retried).await.map_err(JournalLost::wrap)?;
-            pause(policy.backoff.duration()).await;
+            if !at_once {
+                pause(policy.backoff.duration()).await;
+            }
         }
     }
 
-    /// One try of the change, and the look that proves it.
+    /// One try of the change, and the look that proves it. After an error nothing of the try is still running.
     async fn attempt(&self, action: &dyn Action, step: &Step, before: Option<&Value>) -> Result<Value, Failure> {
         let cx = ApplyCx { cx: self.cx(step, before), recorder: self.recorder };
         let limit = step.policy.attempt_timeout.duration();
         #[expect(clippy::disallowed_methods, reason = "the engine owns Policy.attempt_timeout")]
         let applied = tokio::time::timeout(limit, action.apply(&cx)).await;
-        let error = match applied {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(error),
+        match applied {
+            Ok(Ok(())) => self.wait_until_done(action, step, before).await,
+            Ok(Err(error)) => {
+                if is_lost(&error) {
+                    self.quiesce(step, Duration::from_secs(60)).await;
+                }
+                Err(error.into())
+            }
             Err(_) => {
                 self.quiesce(step, limit).await;
-                Some(anyhow!("not done within {}", step.policy.attempt_timeout))
-            }
-        };
-        let Some(error) = error else {
-            return self.wait_until_done(action, step, before).await;
-        };
-        // Whether a command ran after all is asked of the node, never of the connection.
-        let lost = matches!(
-            error.downcast_ref::<RemoteError>(),
-            Some(RemoteError::InDoubt { .. } | RemoteError::Unreachable { .. })
-        );
-        if lost {
-            self.quiesce(step, Duration::from_secs(60)).await;
-            if let Ok(evidence) = self.wait_until_done(action, step, before).await {
-                return Ok(evidence);
+                Err(anyhow!("not done within {}", step.policy.attempt_timeout).into())
             }
         }
-        Err(error.into())
     }
 
     /// Waits until no earlier change is still running on the nodes of this step; a node that does not answer is left.

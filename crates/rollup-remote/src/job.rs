@@ -83,8 +83,19 @@ impl Job {
         host.exec(&Cmd::mutate("job.start", START, args)).await?;
         let mut shown = String::new();
         let mut pause = Duration::from_millis(50);
+        let mut unseen = 0;
         loop {
-            match self.look(host).await? {
+            let state = match self.look(host).await {
+                // The job does not need us: a node out of reach for a while is looked at again.
+                Err(RemoteError::Unreachable { .. }) if unseen < UNSEEN_AT_MOST => {
+                    unseen += 1;
+                    rest(&mut pause).await;
+                    continue;
+                }
+                other => other?,
+            };
+            unseen = 0;
+            match state {
                 JobState::Running(line) => {
                     if line != shown && !line.is_empty() {
                         progress(&line);
@@ -113,9 +124,7 @@ impl Job {
                     return Err(RemoteError::InDoubt { host: host.name().to_owned(), id: self.cmd.id.to_owned(), why });
                 }
             }
-            #[expect(clippy::disallowed_methods, reason = "polling a job is this module's duty")]
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(1));
+            rest(&mut pause).await;
         }
     }
 
@@ -124,6 +133,15 @@ impl Job {
         let output = host.exec(&Cmd::read("job.look", LOOK, [self.unit.as_str()])).await?;
         Ok(parse(&output.stdout))
     }
+}
+
+/// How many looks in a row may get no answer: half a minute and more, with the time that ssh takes to give up.
+const UNSEEN_AT_MOST: u32 = 30;
+
+#[expect(clippy::disallowed_methods, reason = "polling a job is this module's duty")]
+async fn rest(pause: &mut Duration) {
+    tokio::time::sleep(*pause).await;
+    *pause = (*pause * 2).min(Duration::from_secs(1));
 }
 
 fn parse(text: &str) -> JobState {

@@ -39,16 +39,15 @@ pub(crate) fn kind_of(plan: &Plan) -> Kind {
 
 /// Begins a run of `plan`.
 pub(crate) async fn begin(site: &Site, store: &Store, plan: &Plan, running: &Running, screen: &Screen) -> Ended {
-    take_locks(site, plan, screen).await?;
-    let begun = async {
-        let journal = Journal::create(&store.dir(&plan.run), plan)?;
-        go(site, store, journal, plan, RunState::default(), running, screen).await
-    };
-    let ended = begun.await;
-    if ended.is_err() && !store.dir(&plan.run).join("journal.jsonl").exists() {
-        lock::release(&site.hosts, &plan.run).await;
+    // The run is on disk before the nodes are locked for it: a lock always names a run that can go on.
+    let dir = store.dir(&plan.run);
+    let journal = Journal::create(&dir, plan)?;
+    if let Err(exit) = take_locks(site, plan, screen).await {
+        drop(journal);
+        std::fs::remove_dir_all(&dir)?;
+        return Err(exit);
     }
-    ended
+    go(site, store, journal, plan, RunState::default(), running, screen).await
 }
 
 /// Goes on with a run that is on this machine.
@@ -58,11 +57,11 @@ pub(crate) async fn go_on(store: &Store, run: &RunId, running: &Running, screen:
         if exit.code == exit::LOCKED { exit.hint(format!("rollup status {run}")) } else { exit }
     })?;
     let state = RunState::fold(&stored.records);
-    if !is_open(&state) {
-        return Err(Exit::usage(format!("run {run} is over and cannot go on")).hint(format!("rollup runs show {run}")));
-    }
     let plan = stored.plan;
     let site = Site::of(plan.inventory.clone(), None)?;
+    if !is_open(&state) {
+        return over(&site, journal, &plan, state, screen).await;
+    }
     take_locks(&site, &plan, screen).await?;
     let waiting = screen.waiting("looking at the nodes");
     let examined = site.examine(plan.release.as_ref(), Stage::Resumed).await;
@@ -74,6 +73,23 @@ pub(crate) async fn go_on(store: &Store, run: &RunId, running: &Running, screen:
             .hint(format!("mend what is listed, then: rollup resume {run}")));
     }
     go(&site, store, journal, &plan, state, running, screen).await
+}
+
+/// A run that is over cannot go on; but its process may have died before it freed the nodes.
+async fn over(site: &Site, journal: Journal, plan: &Plan, state: RunState, screen: &Screen) -> Ended {
+    let run = &plan.run;
+    let mut held = Vec::new();
+    for (node, host) in &site.hosts {
+        let holder = lock::holder(rollup_remote::ReadOnly::new(host.as_ref())).await?;
+        held.extend(holder.filter(|holder| holder.run == *run).map(|_| node.to_string()));
+    }
+    if held.is_empty() {
+        return Err(Exit::usage(format!("run {run} is over and cannot go on")).hint(format!("rollup runs show {run}")));
+    }
+    Recorder::new(journal, state, run, site.hosts.clone(), Vec::new())?.flush().await;
+    lock::release(&site.hosts, run).await;
+    screen.tell(&format!("run {run} is over; its lock was still on {} and is gone now", held.join(", ")));
+    Ok(exit::DONE)
 }
 
 async fn take_locks(site: &Site, plan: &Plan, screen: &Screen) -> Result<(), Exit> {
@@ -144,6 +160,7 @@ async fn go(
     // The displays go with the recorder: from here on nothing writes over the page.
     drop(work);
     drop(engine);
+    recorder.flush().await;
     let state = recorder.state();
     drop(recorder);
     finish(site, store, plan, &state, &end, screen).await

@@ -30,6 +30,11 @@ async fn source<'a>(cx: &Cx<'a>) -> Result<(&'a NodeName, SyncFacts)> {
     nodes.into_iter().next().context("the inventory has no node")
 }
 
+/// The run that was the last one when this step began.
+fn last(cx: &Cx<'_>) -> Option<u64> {
+    cx.before?.get("started_micros")?.as_u64()
+}
+
 #[async_trait::async_trait]
 impl Action for SyncRun {
     async fn check(&self, cx: &Cx<'_>) -> Result<State> {
@@ -43,8 +48,7 @@ impl Action for SyncRun {
             return Ok(State::blocked(vec![finding.on(node)]));
         }
         // Which run was the last one before is what tells a new one, not a clock: clocks are set.
-        let last = |before: &Value| before.get("started_micros").and_then(Value::as_u64);
-        let new = cx.before.and_then(last).is_some_and(|last| last != unit.started_micros);
+        let new = last(cx).is_some_and(|last| last != unit.started_micros);
         if new && unit.good() {
             return Ok(State::seen(json!({ "node": node, "started": unit.started, "ended": unit.ended })));
         }
@@ -62,7 +66,8 @@ impl Action for SyncRun {
         let sync = sync(cx).context("the inventory has no config sync")?;
         let (node, _) = source(cx).await?;
         let limit = cx.step.policy.attempt_timeout.duration();
-        cx.change_of(node)?.exec(&Cmd::mutate("sync.run", script::RUN, [sync.unit.as_str()]).deadline(limit)).await?;
+        let args = [sync.unit.clone(), last(cx).unwrap_or(0).to_string()];
+        cx.change_of(node)?.exec(&Cmd::mutate("sync.run", script::RUN, args).deadline(limit)).await?;
         Ok(())
     }
 

@@ -109,16 +109,21 @@ if [ "$active" = true ]; then systemctl start "$timer"; else systemctl stop "$ti
 "#
 );
 
-/// Copies once, now, and waits for the end. `$1` unit.
+/// Copies once, now, and waits for the end. `$1` unit, `$2` when the run before started, by the monotonic clock.
 pub(crate) const RUN: &str = concat!(
     common!(),
     r#"
-unit=$1
+unit=$1 last=$2
 # systemd calls it a success when a condition kept a unit from starting.
 [ ! -e "$marker" ] || { echo "the config sync is frozen by $marker" >&2; exit 1; }
-systemctl start "$unit" || {
-  journalctl --no-pager -q -o cat -n 5 -u "$unit" >&2 || true
-  exit 1
+once() {
+  systemctl start "$unit" || {
+    journalctl --no-pager -q -o cat -n 5 -u "$unit" >&2 || true
+    exit 1
+  }
 }
+once
+# A start while a run is under way only waits for that one, which may have begun too early to count.
+if [ "$(systemctl show -p ExecMainStartTimestampMonotonic --value "$unit")" = "$last" ]; then once; fi
 "#
 );
