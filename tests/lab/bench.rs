@@ -11,8 +11,29 @@ use anyhow::{Context, Result, bail, ensure};
 use rollup_lab::{Flavour, Lab, LabOptions, Places, Traffic, TrafficOptions, TrafficReport, packages};
 use serde_json::Value;
 
-/// A scenario's name, whether it is for the long run only, and what it does.
-pub(crate) type Entry = (&'static str, bool, fn(&Bench) -> Result<()>);
+/// When a scenario runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum When {
+    /// Always, beside another one.
+    Always,
+    /// Always, and nothing beside it: it measures time.
+    Alone,
+    /// In the long run only.
+    Soak,
+}
+
+/// A scenario: starts on a lab as it was provisioned, and may leave it in any state.
+pub(crate) struct Entry {
+    pub(crate) name: &'static str,
+    pub(crate) when: When,
+    pub(crate) run: fn(&Bench) -> Result<()>,
+}
+
+impl Entry {
+    pub(crate) const fn new(name: &'static str, when: When, run: fn(&Bench) -> Result<()>) -> Self {
+        Self { name, when, run }
+    }
+}
 
 /// What scenarios work with.
 pub(crate) struct Bench {
@@ -66,14 +87,23 @@ pub(crate) fn pause(millis: u64) {
     std::thread::sleep(Duration::from_millis(millis));
 }
 
+fn archives() -> Result<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("crates/ has a parent")?;
+    Ok(root.join("target/packages"))
+}
+
+/// Builds the packages that all labs use.
+pub(crate) fn prepare() -> Result<()> {
+    packages::build_all(&archives()?, None, &crate::say)?;
+    Ok(())
+}
+
 impl Bench {
-    /// Boots the lab, builds the packages.
-    pub(crate) fn new() -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("crates/ has a parent")?;
+    /// Boots a lab of this number.
+    pub(crate) fn new(number: usize) -> Result<Self> {
         let xtask = std::env::var_os("ROLLUP_XTASK").context("run this through `cargo xtask lab-test`")?;
-        let archives = root.join("target/packages");
-        packages::build_all(&archives, None, &crate::say)?;
-        let name = std::env::var("ROLLUP_LAB_NAME").unwrap_or_else(|_| "test".to_owned());
+        let archives = archives()?;
+        let name = format!("test{number}");
         let options = LabOptions {
             name: name.parse()?,
             nodes: 2,
@@ -82,7 +112,7 @@ impl Bench {
             package: archives.join("orders-1.0.0.tar.gz"),
             places: Places::from_environment(),
         };
-        let state = std::env::temp_dir().join(format!("rollup-lab-test-{name}"));
+        let state = std::env::temp_dir().join(format!("rollup-lab-{name}"));
         let lab = Lab::up(&options, &crate::say)?;
         Ok(Self { lab, options, packages: archives, xtask: xtask.into(), state, used: Cell::new(false) })
     }
@@ -162,9 +192,15 @@ impl Bench {
         }
     }
 
-    /// Clients that read and write through the VIP from now on.
-    pub(crate) fn traffic(&self) -> Result<Traffic> {
+    /// Many clients that read and write through the VIP from now on.
+    pub(crate) fn full_traffic(&self) -> Result<Traffic> {
         Traffic::start(&self.lab, &self.xtask, &TrafficOptions::default())
+    }
+
+    /// A few clients that read and write through the VIP from now on.
+    pub(crate) fn traffic(&self) -> Result<Traffic> {
+        let few = TrafficOptions { readers: 1, writers: 2, ..TrafficOptions::default() };
+        Traffic::start(&self.lab, &self.xtask, &few)
     }
 
     /// Insists that the pair is as a finished upgrade leaves it.

@@ -2,23 +2,27 @@
 
 use anyhow::{Result, ensure};
 
-use crate::bench::{Bench, Entry, Said, pause};
+use crate::bench::{Bench, Entry, Said, When, pause};
 
 pub(crate) const SCENARIOS: &[Entry] = &[
-    ("killed_in_the_backup", false, |bench| killed(bench, "backup.database@node-b", 100)),
-    ("killed_in_the_migration", false, |bench| killed(bench, "db.migrate@node-a", 5)),
-    ("killed_while_stopping_units", false, |bench| killed(bench, "service.stop@node-b", 30)),
-    ("killed_while_replacing_files", false, |bench| killed(bench, "service.install@node-b", 15)),
-    ("killed_while_the_vip_moves", false, |bench| killed(bench, "vip.move@node-b", 500)),
-    ("killed_in_the_database_switchover", false, |bench| killed(bench, "db.switchover@node-b", 120)),
-    ("killed_on_the_second_node", false, |bench| killed(bench, "service.start@node-a", 30)),
-    ("killed_while_thawing_the_sync", false, |bench| killed(bench, "sync.thaw", 10)),
-    ("killed_in_the_switchover_before_the_demotion", true, |bench| killed(bench, "db.switchover@node-b", 5)),
-    ("killed_in_the_switchover_after_the_promotion", true, |bench| killed(bench, "db.switchover@node-b", 600)),
-    ("killed_while_freezing_the_sync", true, |bench| killed(bench, "sync.freeze@node-a", 10)),
-    ("killed_in_the_hook", true, |bench| killed(bench, "hook.post-install@node-b", 30)),
-    ("killed_right_after_the_vip_was_raised", true, |bench| killed(bench, "vip.move@node-b", 30)),
-    ("killed_every_two_seconds", true, again_and_again),
+    Entry::new("killed_in_the_backup", When::Always, |bench| killed(bench, "backup.database@node-b", 100)),
+    Entry::new("killed_in_the_migration", When::Always, |bench| killed(bench, "db.migrate@node-a", 5)),
+    Entry::new("killed_while_stopping_units", When::Always, |bench| killed(bench, "service.stop@node-b", 30)),
+    Entry::new("killed_while_replacing_files", When::Always, |bench| killed(bench, "service.install@node-b", 15)),
+    Entry::new("killed_while_the_vip_moves", When::Always, |bench| killed(bench, "vip.move@node-b", 500)),
+    Entry::new("killed_in_the_database_switchover", When::Always, |bench| killed(bench, "db.switchover@node-b", 120)),
+    Entry::new("killed_on_the_second_node", When::Always, |bench| killed(bench, "service.start@node-a", 30)),
+    Entry::new("killed_while_thawing_the_sync", When::Always, |bench| killed(bench, "sync.thaw", 10)),
+    Entry::new("killed_in_the_switchover_before_the_demotion", When::Soak, |bench| {
+        killed(bench, "db.switchover@node-b", 5)
+    }),
+    Entry::new("killed_in_the_switchover_after_the_promotion", When::Soak, |bench| {
+        killed(bench, "db.switchover@node-b", 600)
+    }),
+    Entry::new("killed_while_freezing_the_sync", When::Soak, |bench| killed(bench, "sync.freeze@node-a", 10)),
+    Entry::new("killed_in_the_hook", When::Soak, |bench| killed(bench, "hook.post-install@node-b", 30)),
+    Entry::new("killed_right_after_the_vip_was_raised", When::Soak, |bench| killed(bench, "vip.move@node-b", 30)),
+    Entry::new("killed_every_two_seconds", When::Soak, again_and_again),
 ];
 
 /// Kills the program `millis` after a step was begun.

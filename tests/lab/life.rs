@@ -2,13 +2,13 @@
 
 use anyhow::{Result, ensure};
 
-use crate::bench::{Bench, Entry, Said, pause};
+use crate::bench::{Bench, Entry, Said, When, pause};
 
 pub(crate) const SCENARIOS: &[Entry] = &[
-    ("finished_upgrade_is_taken_back_under_traffic", false, taken_back),
-    ("standby_loses_power_while_it_is_upgraded", false, power_cut),
-    ("link_to_the_standby_is_lost_for_a_while", true, lost_link),
-    ("rollback_is_killed_and_goes_on", true, killed_rollback),
+    Entry::new("finished_upgrade_is_taken_back_under_traffic", When::Always, taken_back),
+    Entry::new("standby_loses_power_while_it_is_upgraded", When::Always, power_cut),
+    Entry::new("link_to_the_standby_is_lost_for_a_while", When::Soak, lost_link),
+    Entry::new("rollback_is_killed_and_goes_on", When::Soak, killed_rollback),
 ];
 
 fn keys(bench: &Bench) -> Result<Vec<String>> {

@@ -10,24 +10,20 @@ mod life;
 mod main_job;
 mod operators;
 
-use std::{io::Write, process::ExitCode, time::Instant};
+use std::{
+    io::Write,
+    process::ExitCode,
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
 
 use anyhow::Result;
-use bench::Bench;
+use bench::{Bench, Entry, When};
 
-/// One scenario: starts on a lab as it was provisioned, and may leave it in any state.
-struct Scenario {
-    name: &'static str,
-    /// Only in the long run.
-    soak: bool,
-    run: fn(&Bench) -> Result<()>,
-}
-
-fn scenarios() -> Vec<Scenario> {
+fn scenarios() -> Vec<&'static Entry> {
     [main_job::SCENARIOS, operators::SCENARIOS, broken::SCENARIOS, killed::SCENARIOS, life::SCENARIOS]
         .into_iter()
         .flatten()
-        .map(|(name, soak, run)| Scenario { name, soak: *soak, run: *run })
         .collect()
 }
 
@@ -41,8 +37,8 @@ fn main() -> ExitCode {
     let soak = words.iter().any(|word| word == "--soak");
     let filter = words.iter().find(|word| !word.starts_with("--"));
     let mut chosen = scenarios();
-    chosen.retain(|scenario| {
-        (soak || !scenario.soak) && filter.is_none_or(|filter| scenario.name.contains(filter.as_str()))
+    chosen.retain(|entry| {
+        (soak || entry.when != When::Soak) && filter.is_none_or(|word| entry.name.contains(word.as_str()))
     });
     if words.iter().any(|word| word == "--list") {
         chosen.iter().for_each(|scenario| say(scenario.name));
@@ -56,33 +52,61 @@ fn main() -> ExitCode {
         say("no scenario has this in its name\nhint: cargo xtask lab-test --list");
         return ExitCode::FAILURE;
     }
-    let bench = match Bench::new() {
-        Ok(bench) => bench,
+    match run(&chosen) {
+        Ok(Tally { passed, failed }) => {
+            failed.iter().for_each(|name| say(&format!("FAILED  {name}")));
+            say(&format!("{passed} passed, {} failed", failed.len()));
+            if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
         Err(error) => {
             say(&format!("error: no lab: {error:#}"));
-            return ExitCode::FAILURE;
+            ExitCode::FAILURE
         }
+    }
+}
+
+#[derive(Default)]
+struct Tally {
+    passed: usize,
+    failed: Vec<&'static str>,
+}
+
+/// Those that measure time run alone, on one lab; the others share two labs, since most of their time is waiting.
+fn run(chosen: &[&'static Entry]) -> Result<Tally> {
+    bench::prepare()?;
+    let tally = Mutex::new(Tally::default());
+    let (alone, rest): (Vec<_>, Vec<_>) = chosen.iter().partition(|entry| entry.when == When::Alone);
+    let first = Bench::new(1)?;
+    alone.into_iter().for_each(|entry| one(&first, entry, &tally));
+    let queue = Mutex::new(rest.into_iter());
+    let work = |bench: &Bench| {
+        while let Some(entry) = { queue.lock().unwrap_or_else(PoisonError::into_inner).next() } {
+            one(bench, entry, &tally);
+        }
+        bench.down()
     };
-    let (mut passed, mut failed) = (0, Vec::new());
-    for scenario in &chosen {
-        let began = Instant::now();
-        let result = bench.fresh().and_then(|()| (scenario.run)(&bench));
-        let seconds = began.elapsed().as_secs_f64();
-        match result {
-            Ok(()) => {
-                passed += 1;
-                say(&format!("ok      {} ({seconds:.0} s)", scenario.name));
-            }
-            Err(error) => {
-                say(&format!("FAILED  {} ({seconds:.0} s)\n{error:#}\n", scenario.name));
-                failed.push(scenario.name);
-            }
+    std::thread::scope(|scope| {
+        let second = scope.spawn(|| if chosen.len() > 1 { work(&Bench::new(2)?) } else { Ok(()) });
+        let first = work(&first);
+        second.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a scenario panicked")))?;
+        first
+    })?;
+    Ok(tally.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn one(bench: &Bench, entry: &'static Entry, tally: &Mutex<Tally>) {
+    let began = Instant::now();
+    let result = bench.fresh().and_then(|()| (entry.run)(bench));
+    let seconds = began.elapsed().as_secs_f64();
+    let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+    match result {
+        Ok(()) => {
+            tally.passed += 1;
+            say(&format!("ok      {} ({seconds:.0} s)", entry.name));
+        }
+        Err(error) => {
+            tally.failed.push(entry.name);
+            say(&format!("FAILED  {} ({seconds:.0} s)\n{error:#}\n", entry.name));
         }
     }
-    if let Err(error) = bench.down() {
-        say(&format!("error: the lab could not be taken down: {error:#}"));
-        return ExitCode::FAILURE;
-    }
-    say(&format!("{passed} passed, {} failed", failed.len()));
-    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -3,12 +3,12 @@
 use anyhow::{Result, ensure};
 use serde_json::Value;
 
-use crate::bench::{Bench, Entry};
+use crate::bench::{Bench, Entry, When};
 
 pub(crate) const SCENARIOS: &[Entry] = &[
-    ("plan_shows_every_step_changes_nothing_and_is_what_runs", false, plan_is_what_runs),
-    ("upgrade_under_traffic_loses_nothing", false, upgrade),
-    ("upgrade_twice_goes_there_and_back_again", true, twice),
+    Entry::new("plan_shows_every_step_changes_nothing_and_is_what_runs", When::Always, plan_is_what_runs),
+    Entry::new("upgrade_under_traffic_loses_nothing", When::Alone, upgrade),
+    Entry::new("upgrade_twice_goes_there_and_back_again", When::Soak, twice),
 ];
 
 /// Everything on a node that an upgrade could touch, as one text.
@@ -48,7 +48,7 @@ fn plan_is_what_runs(bench: &Bench) -> Result<()> {
 }
 
 fn upgrade(bench: &Bench) -> Result<()> {
-    let traffic = bench.traffic()?;
+    let traffic = bench.full_traffic()?;
     let said = bench.rollup(&["upgrade", "--yes", "--pkg", &bench.package("2.0.0")])?.expect(0)?;
     let report = traffic.stop()?;
     crate::say(&format!(

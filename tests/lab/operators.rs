@@ -4,13 +4,13 @@ use std::{process::Command, time::Instant};
 
 use anyhow::{Result, ensure};
 
-use crate::bench::{Bench, Entry, Said};
+use crate::bench::{Bench, Entry, Said, When};
 
 pub(crate) const SCENARIOS: &[Entry] = &[
-    ("second_operator_is_refused_within_a_second_and_told_who", false, two_operators),
-    ("ctrl_c_stops_after_the_step_and_resume_goes_on", false, ctrl_c),
-    ("pause_before_a_phase_and_go_on", true, pause_before),
-    ("wrong_paths_end_calmly_with_a_hint", false, wrong_paths),
+    Entry::new("second_operator_is_refused_within_a_second_and_told_who", When::Alone, two_operators),
+    Entry::new("ctrl_c_stops_after_the_step_and_resume_goes_on", When::Always, ctrl_c),
+    Entry::new("pause_before_a_phase_and_go_on", When::Soak, pause_before),
+    Entry::new("wrong_paths_end_calmly_with_a_hint", When::Always, wrong_paths),
 ];
 
 fn two_operators(bench: &Bench) -> Result<()> {

@@ -43,11 +43,35 @@ pub(crate) fn test(soak: bool) -> Result<ExitCode> {
     rollup_lab::prepare_host(&crate::say)?;
     lint()?;
     cargo(&root, "tests of the crates", &["test", "--workspace", "--quiet"])?;
+    postgresql()?;
+    cargo(
+        &root,
+        "two real PostgreSQL servers",
+        &["test", "--quiet", "--package", "gaussdb", "--features", "real-pair", "--lib", "--", "--test-threads=1"],
+    )?;
     crate::step("crash points of the simulated pair");
     ensure!(crate::crash::run()? == ExitCode::SUCCESS, "the crash matrix has wrong points");
     lab_test(&LabTest { filter: None, soak, list: false })?;
     crate::say(&format!("everything passed in {} s", began.elapsed().as_secs()));
     Ok(ExitCode::SUCCESS)
+}
+
+/// The servers that the database's own tests start by themselves; Debian's default cluster is not wanted.
+fn postgresql() -> Result<()> {
+    if Path::new("/usr/lib/postgresql/15/bin/initdb").exists() {
+        return Ok(());
+    }
+    crate::step("installing postgresql-15");
+    std::fs::create_dir_all("/etc/postgresql-common")?;
+    let config = Path::new("/etc/postgresql-common/createcluster.conf");
+    if !config.exists() {
+        std::fs::write(config, "create_main_cluster = false\n")?;
+    }
+    for words in [&["update", "-q"][..], &["install", "-q", "-y", "--no-install-recommends", "postgresql-15"]] {
+        let status = Command::new("apt-get").args(words).env("DEBIAN_FRONTEND", "noninteractive").status()?;
+        ensure!(status.success(), "`apt-get {}` failed", words.join(" "));
+    }
+    Ok(())
 }
 
 /// The scenarios on real machines.

@@ -15,7 +15,7 @@ mod history;
 mod lsn;
 mod migrate;
 mod postgresql;
-#[cfg(test)]
+#[cfg(all(test, feature = "real-pair"))]
 mod real_pair_tests;
 mod replay;
 mod sql;

@@ -1,6 +1,6 @@
 //! Two real PostgreSQL servers on this machine, and every script run against them.
 //!
-//! `cargo test -p gaussdb -- --ignored --nocapture`. Each node is a mount namespace, so that both find their data
+//! `cargo test -p gaussdb --features real-pair -- --test-threads 1`, as root. Each node is a mount namespace, so that both find their data
 //! directory under the same path, as two machines would.
 
 mod client;
@@ -28,7 +28,6 @@ original-primary db.replayed
 ";
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "starts two PostgreSQL servers; needs root and PostgreSQL 15"]
 async fn an_upgrade_moves_the_primary_there_and_back_and_loses_no_acknowledged_write_vip_4() {
     let rig = Rig::new();
     assert_eq!(rig.problems().await, [""; 0], "PRE-4");
@@ -69,7 +68,6 @@ const ADD_NOTE: &str =
     "-- a comment\ncreate table notes (id int);\ninsert into notes values (1);\nselect 'C:\\dir' -- no end";
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "starts two PostgreSQL servers; needs root and PostgreSQL 15"]
 async fn a_switchover_that_was_cut_off_goes_on_from_every_state_vip_4() {
     let rig = Rig::new();
     let over = "node-b db.switchover";
@@ -133,7 +131,6 @@ async fn a_switchover_that_was_cut_off_goes_on_from_every_state_vip_4() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "starts two PostgreSQL servers; needs root and PostgreSQL 15"]
 async fn without_the_last_of_the_log_nothing_is_promoted_and_the_old_primary_comes_back_vip_4() {
     let rig = Rig::new();
     let (a, b) = (rig.at("node-a"), rig.at("node-b"));
@@ -169,7 +166,6 @@ async fn without_the_last_of_the_log_nothing_is_promoted_and_the_old_primary_com
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "starts two PostgreSQL servers; needs root and PostgreSQL 15"]
 async fn a_migration_that_fails_changes_nothing_and_says_which_line_and_who_is_in_the_way_upg_2() {
     let rig = Rig::new();
     rig.sql("node-a", "create table orders (id serial primary key); alter table orders owner to orders_owner");
@@ -209,7 +205,6 @@ async fn a_migration_that_fails_changes_nothing_and_says_which_line_and_who_is_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "starts two PostgreSQL servers; needs root and PostgreSQL 15"]
 async fn a_backup_that_was_cut_off_leaves_nothing_that_looks_whole_bak_1() {
     let rig = Rig::new();
     rig.shell("node-b", "mkdir -p -m 0700 /tmp/rollup-pair/backup/set/database.partial; echo {} > /tmp/rollup-pair/backup/set/database.json");
@@ -232,7 +227,6 @@ async fn a_backup_that_was_cut_off_leaves_nothing_that_looks_whole_bak_1() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "starts two PostgreSQL servers; needs root and PostgreSQL 15"]
 async fn the_probe_says_what_stands_in_the_way_pre_4() {
     let rig = Rig::new();
     let mut at = rig.at("node-a");
