@@ -14,7 +14,7 @@ pub(crate) const SCENARIOS: &[Entry] = &[
     Entry::new("package_2_0_3_failing_migration_stops_and_is_taken_back", When::Always, |bench| {
         stops(bench, "2.0.3", "db.migrate@node-a")
     }),
-    ("package_2_0_4_starts_too_slowly_stops_and_is_taken_back", false, |bench| {
+    Entry::new("package_2_0_4_starts_too_slowly_stops_and_is_taken_back", When::Always, |bench| {
         stops(bench, "2.0.4", "health.gate@node-b")
     }),
 ];

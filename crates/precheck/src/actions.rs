@@ -18,9 +18,10 @@ impl Action for Run {
     async fn check(&self, cx: &Cx<'_>) -> Result<State> {
         let examined = cx.examine(Stage::Fresh).await;
         let errors = examined.errors();
-        // A connection that was lost once is asked for again; everything else stays as it is until somebody mends it.
-        let only_silence = errors.iter().all(|finding| finding.id == "host.reachable");
-        Ok(match (errors.is_empty(), only_silence) {
+        // A connection that was lost once is asked for again, whatever else seems wrong without that node's answer;
+        // everything else stays as it is until somebody mends it.
+        let silence = errors.iter().any(|finding| finding.id == "host.reachable");
+        Ok(match (errors.is_empty(), silence) {
             (true, _) => State::seen(counts(&examined)),
             (false, true) => State::not_yet(errors),
             (false, false) => State::blocked(errors),

@@ -37,6 +37,12 @@ struct Files {
 }
 
 impl Sets {
+    /// One verified set of an earlier run.
+    pub(crate) fn with_old_one(dir: &str) -> Self {
+        let set = Set { verified: true, ..Set::default() };
+        Self { sets: BTreeMap::from([(format!("{dir}/backup_20260101_000000"), set)]) }
+    }
+
     /// Names of the sets, oldest first.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.sets.keys().filter_map(|dir| dir.rsplit('/').next())
@@ -90,7 +96,59 @@ impl World {
                 self.changed("backup.sealed", node, "manifest");
                 Ok(String::new())
             }
+            "backup.list" => {
+                let sets = self.at(node).sets.sets.iter();
+                let verified = sets.filter(|(path, set)| set.verified && path.starts_with(&format!("{dir}/")));
+                Ok(verified.filter_map(|(path, _)| Some(format!("{}\n", path.rsplit('/').next()?))).collect())
+            }
+            "backup.remove" => {
+                for name in call.args.iter().skip(1) {
+                    if self.machine(node).sets.sets.remove(&format!("{dir}/{name}")).is_some() {
+                        self.changed("backup.removed", node, name);
+                    }
+                }
+                Ok(String::new())
+            }
+            "backup.differ" => {
+                let service = &self.at(node).service;
+                match kept {
+                    None => Err(Failed::saying(1, "cd: no such directory")),
+                    Some(kept) => {
+                        let differ = |(path, file): (&String, &Placed)| {
+                            (service.files.get(path) != Some(file)).then(|| format!("{path}\n"))
+                        };
+                        let mut paths: Vec<_> = kept.files.iter().filter_map(differ).collect();
+                        paths.extend((kept.root_key != service.root_key).then(|| format!("{}\n", call.arg(1))));
+                        Ok(paths.concat())
+                    }
+                }
+            }
+            "backup.put-back" => match kept.cloned() {
+                None => Err(Failed::saying(1, "cd: no such directory")),
+                Some(Files { files, root_key }) => {
+                    self.put_back(node, files, root_key);
+                    Ok(String::new())
+                }
+            },
             _ => return None,
         })
+    }
+
+    fn put_back(&mut self, node: &NodeName, files: BTreeMap<String, Placed>, root_key: String) {
+        let service = &self.at(node).service;
+        if service.units.values().any(|unit| unit.active) {
+            self.breaches.push(format!("files were put back on {node} under a running unit"));
+        }
+        let differing: Vec<_> =
+            files.iter().filter(|(path, file)| self.at(node).service.files.get(*path) != Some(file)).collect();
+        let differing: Vec<_> = differing.into_iter().map(|(path, _)| path.clone()).collect();
+        for path in differing {
+            self.changed("file.put-back", node, path);
+        }
+        if self.at(node).service.root_key != root_key {
+            self.changed("root-key.put-back", node, root_key.clone());
+        }
+        let service = &mut self.machine(node).service;
+        (service.files, service.root_key) = (files, root_key);
     }
 }

@@ -21,6 +21,10 @@ pub enum Kind {
     LostLate,
     /// A look is lost on its way.
     Unreachable,
+    /// The power of the node that runs the command fails just before the command takes effect.
+    RebootBefore,
+    /// The power of the node that runs the command fails once the command has taken effect.
+    RebootAfter,
 }
 
 impl Kind {
@@ -34,6 +38,17 @@ impl Kind {
         Kind::LostAfter,
         Kind::LostLate,
     ];
+
+    /// Every way to kill the process once.
+    pub const KILLS: [Kind; 3] = [Kind::KillBefore, Kind::KillAfter, Kind::KillLate];
+
+    /// Every way to take the node away.
+    pub const REBOOTS: [Kind; 2] = [Kind::RebootBefore, Kind::RebootAfter];
+
+    /// Whether the node boots anew.
+    pub fn reboots(self) -> bool {
+        Kind::REBOOTS.contains(&self)
+    }
 
     /// Whether the process goes on by itself.
     pub fn spares(self) -> bool {
@@ -52,6 +67,8 @@ impl fmt::Display for Kind {
             Kind::LostAfter => "lost after",
             Kind::LostLate => "lost during",
             Kind::Unreachable => "unreachable",
+            Kind::RebootBefore => "rebooted before",
+            Kind::RebootAfter => "rebooted after",
         })
     }
 }

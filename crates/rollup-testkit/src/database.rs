@@ -299,12 +299,23 @@ impl World {
     }
 
     fn start_server(&mut self, node: &NodeName) {
+        self.server_starts(node);
+        self.changed("db.started", node, if self.at(node).database.standby { "standby" } else { "primary" });
+    }
+
+    /// The server is gone without a word; a clean stop of before stays one.
+    pub(crate) fn server_dies(&mut self, node: &NodeName) {
+        let here = &mut self.machine(node).database;
+        (here.up, here.connected) = (false, false);
+    }
+
+    /// The server starts as what its files say.
+    pub(crate) fn server_starts(&mut self, node: &NodeName) {
         let here = &mut self.machine(node).database;
         here.up = true;
         here.standby = here.signal;
         here.connected = false;
         here.shutdown = None;
-        self.changed("db.started", node, if self.at(node).database.standby { "standby" } else { "primary" });
         let peer = self.peer(node);
         let position = self.at(&peer).database.position;
         self.schedule(CATCH_UP, node, Later::Replays(position));

@@ -51,6 +51,9 @@ impl World {
             "lock.acquire" => self.acquire(node, call),
             "lock.release" => {
                 let desk = &mut self.machine(node).desk;
+                // Stopping a unit that works ends its work.
+                let prefix = format!("rollup-{}-", call.arg(0));
+                desk.jobs.retain(|unit, _| !unit.starts_with(&prefix));
                 if desk.lock.as_ref().is_some_and(|(run, _)| run == call.arg(0)) {
                     desk.lock = None;
                 }

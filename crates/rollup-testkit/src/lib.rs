@@ -12,6 +12,7 @@ mod desk;
 mod facts;
 mod matrix;
 mod process;
+mod reboot;
 mod scenario;
 mod service;
 mod sim;

@@ -29,10 +29,6 @@ use crate::{
 /// How many processes may work on a run that is cut.
 const LIVES: usize = 4;
 
-/// A hook that was cut off runs again as a whole: packages are told so. That it never runs outside its step is checked
-/// by the world itself.
-const REPEATABLE: [&str; 1] = ["hook.ran"];
-
 /// A point that came out wrong.
 #[derive(Debug, Clone)]
 pub struct Wrong {
@@ -81,35 +77,6 @@ const SILENCE: Duration = Duration::from_secs(10);
 
 /// How much longer a run may take because of one lost command.
 const DELAY: Duration = Duration::from_secs(60);
-
-/// A cause that is known and not mended yet: which reasons it explains. It groups wrong points for people; they count
-/// as wrong all the same.
-#[derive(Debug, Clone, Copy)]
-struct Cause {
-    says: &'static str,
-    is: &'static str,
-}
-
-/// Take an entry out when it is mended.
-const CAUSES: [Cause; 4] = [
-    Cause { says: "/desk/jobs/", is: "a job that ended well is not cleared when its step is found done later" },
-    Cause {
-        says: "a lost look stopped the run",
-        is: "a look that is lost inside a change uses up an attempt, and the first check of the pair asks only once",
-    },
-    Cause {
-        says: "no database wrote for",
-        is: "after a lost command of db.switchover nothing is tried until verify_within is over; then the step fails",
-    },
-    Cause { says: "one lost command cost", is: "after a lost command nothing is tried until verify_within is over" },
-];
-
-impl Wrong {
-    /// Whether causes that are known explain all of it.
-    pub fn is_explained(&self) -> bool {
-        self.reasons.iter().all(|reason| CAUSES.iter().any(|cause| reason.contains(cause.says)))
-    }
-}
 
 /// What a run without a cut does.
 struct Clean {
@@ -182,17 +149,6 @@ struct Visited {
 }
 
 impl Matrix {
-    /// One line for each known cause that showed: at how many points, and at which one first.
-    pub fn causes(&self) -> Vec<String> {
-        let line = |cause: &Cause| {
-            let shows = |wrong: &&Wrong| wrong.reasons.iter().any(|reason| reason.contains(cause.says));
-            let points: Vec<_> = self.wrong.iter().filter(shows).collect();
-            let first = points.first()?;
-            Some(format!("{} points: {}; first {first}", points.len(), cause.is))
-        };
-        CAUSES.iter().filter_map(line).collect()
-    }
-
     fn add(&mut self, Visited { sent, cut, reasons, delay, silence }: Visited) {
         self.costs.push(Cost { sent: sent.clone(), kind: cut.kind, delay, silence });
         if !reasons.is_empty() {
@@ -259,7 +215,7 @@ fn point(scenario: &Scenario, clean: &Clean, cut: Cut) -> Result<Visited> {
         if !matches!(ended, Ended::Finished) {
             reasons.push(format!("not finished after {lives} lives: {}", why(&run, &ended)));
         }
-        reasons.extend(journal_problems(&run, sent.id.starts_with("journal."))?);
+        reasons.extend(journal_problems(&run)?);
         let world = run.sim.world();
         reasons.extend(world.breaches.iter().cloned());
         reasons.extend(differences(&clean.effects, &count(&world.effects)));
@@ -293,7 +249,7 @@ fn why(run: &Run, ended: &Ended) -> String {
 }
 
 /// The journal says that everything is done; the copies on the nodes say the same, as far as they got.
-fn journal_problems(run: &Run, journal_cut: bool) -> Result<Vec<String>> {
+fn journal_problems(run: &Run) -> Result<Vec<String>> {
     let state = run.state()?;
     let mut problems = Vec::new();
     if state.status != RunStatus::Finished {
@@ -304,12 +260,7 @@ fn journal_problems(run: &Run, journal_cut: bool) -> Result<Vec<String>> {
     let journal = run.journal()?;
     let world = run.sim.world();
     for node in run.scenario.plan.inventory.node_names() {
-        let copy = world.copy_of(node, "journal.jsonl").unwrap_or_default();
-        // A copy that was lost is left alone for a few records, which may be the last ones; and a process that only
-        // gives back the locks of a finished run has no record to bring the copies up with.
-        let behind = journal_cut && journal.starts_with(&copy) && !copy.is_empty();
-        let whole = copy == journal || behind;
-        if !whole {
+        if world.copy_of(node, "journal.jsonl").as_deref() != Some(&journal) {
             problems.push(format!("the journal's copy on {node} is not the journal"));
         }
     }
@@ -321,7 +272,7 @@ fn differences(clean: &BTreeMap<Effect, usize>, found: &BTreeMap<Effect, usize>)
     let of = |counts: &BTreeMap<Effect, usize>, effect: &Effect| counts.get(effect).copied().unwrap_or_default();
     all.into_iter()
         .map(|effect| (effect, of(clean, effect), of(found, effect)))
-        .filter(|(effect, once, times)| once != times && !(REPEATABLE.contains(&effect.name) && times > once))
+        .filter(|(_, once, times)| once != times)
         .map(|(effect, once, times)| {
             format!("{} {} on {}: expected {once} times, found {times}", effect.name, effect.key, effect.node)
         })

@@ -111,15 +111,28 @@ impl Run {
 
     async fn process(&self, options: &Options, stop: Stop) -> Result<Ended> {
         let (plan, hosts, dir) = (&self.scenario.plan, self.sim.hosts(), self.dir());
+        let begins = !dir.join("journal.jsonl").exists();
         let (journal, state) = open(&dir, plan)?;
         let holder = Holder { run: plan.run.clone(), by: operator(), since: "2026-03-01T10:00:00Z".parse()? };
         // A run that died before its first record begins; one that died while it gave its locks back only does that.
         let (fresh, over) = (state.started.is_none(), state.status == RunStatus::Finished);
-        if !over {
-            if let Taken::Held { node, holder } = lock::acquire(&hosts, &holder).await? {
-                return Ok(Ended::Held { node, holder });
+        if over {
+            Recorder::new(journal, state, &plan.run, hosts.clone(), Vec::new())?.flush().await;
+        } else {
+            let refused = match lock::acquire(&hosts, &holder).await {
+                Ok(Taken::Ours) => None,
+                Ok(Taken::Held { node, holder }) => Some(Ok(Ended::Held { node, holder })),
+                Err(error) => Some(Err(error)),
+            };
+            if let Some(refused) = refused {
+                drop(journal);
+                // As the command line does: a run that could not begin leaves nothing.
+                if begins {
+                    std::fs::remove_dir_all(&dir)?;
+                }
+                return refused;
             }
-            if !fresh {
+            if !begins {
                 let release = plan.release.as_ref();
                 let subjects = self.scenario.registry.subjects();
                 let examined = rollup_engine::examine(subjects, &hosts, &plan.inventory, release, Stage::Resumed).await;
@@ -129,11 +142,12 @@ impl Run {
             let sinks: Vec<Box<dyn Sink>> = vec![Box::new(Ear(Arc::clone(&self.sim)))];
             let recorder = Arc::new(Recorder::new(journal, state, &plan.run, hosts.clone(), sinks)?);
             let registry = Arc::clone(&self.scenario.registry);
-            let engine = Engine { registry, hosts: hosts.clone(), recorder, stop };
+            let engine = Engine { registry, hosts: hosts.clone(), recorder: Arc::clone(&recorder), stop };
             let end = match fresh {
                 true => engine.start(plan, operator(), options).await?,
                 false => engine.resume(plan, operator(), options).await?,
             };
+            recorder.flush().await;
             match end {
                 End::Finished => {}
                 End::Stopped(StopReason::Blocked) => {

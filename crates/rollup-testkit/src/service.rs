@@ -116,6 +116,18 @@ impl World {
         Ok(String::new())
     }
 
+    pub(crate) fn units_die(&mut self, node: &NodeName) {
+        self.machine(node).service.units.values_mut().for_each(|unit| unit.active = false);
+    }
+
+    /// Every unit is enabled.
+    pub(crate) fn units_boot(&mut self, node: &NodeName) {
+        let since = Some(self.now);
+        for unit in self.machine(node).service.units.values_mut() {
+            (unit.active, unit.since) = (true, since);
+        }
+    }
+
     fn start(&mut self, node: &NodeName, units: &[String]) -> Answer {
         if self.knobs.failing_starts > 0 {
             self.knobs.failing_starts -= 1;
@@ -135,13 +147,12 @@ impl World {
     }
 
     /// Runs a hook of the package. The one hook there is makes a new root key.
-    pub(crate) fn run_hook(&mut self, node: &NodeName, hook: &str, version: &str) -> Answer {
+    pub(crate) fn run_hook(&mut self, node: &NodeName, hook: &str, version: &str) {
         self.machine(node).service.root_key = format!("of {version}");
         self.changed("hook.ran", node, hook);
         if !self.steps_in_progress().contains(&format!("hook.post-install@{node}")) {
             self.breaches.push(format!("hook {hook} ran on {node} although its step was not in progress"));
         }
-        Ok(String::new())
     }
 
     /// The version whose files lie in their places.

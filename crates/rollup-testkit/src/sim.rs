@@ -22,6 +22,9 @@ use crate::{
 /// What one command takes.
 const LATENCY: Duration = Duration::from_millis(3);
 
+/// How long it takes to find out that a node does not answer.
+const CONNECT: Duration = Duration::from_secs(1);
+
 /// How often a waiting script looks.
 const TURN: Duration = Duration::from_millis(20);
 
@@ -98,6 +101,19 @@ impl Sim {
         self.control().cut = Some(cut);
     }
 
+    /// Cuts a command that comes so many later, once.
+    pub fn cut_from_now(&self, cut: Cut) {
+        let mut control = self.control();
+        let sent = if cut.kind == Kind::Unreachable { control.reading } else { control.mutating };
+        control.cut = Some(Cut { at: sent + cut.at, ..cut });
+        control.fired = None;
+    }
+
+    /// Cuts nothing any more.
+    pub fn cut_nothing(&self) {
+        self.control().cut = None;
+    }
+
     /// Kills the process once more, after the change that comes so many later.
     pub fn kill_again(&self, after: usize) {
         let mut control = self.control();
@@ -159,6 +175,9 @@ impl Sim {
         let deaf =
             self.control().deaf.iter().any(|(deaf, prefix)| deaf == node && call.id.starts_with(prefix.as_str()));
         let host = node.to_string();
+        if world.is_down(node) {
+            return Fate::Lost(RemoteError::Unreachable { host, why: "it boots".to_owned() });
+        }
         let in_doubt =
             |id: &str, why: &str| RemoteError::InDoubt { host: host.clone(), id: id.to_owned(), why: why.to_owned() };
         if deaf || kind == Some(Kind::Unreachable) {
@@ -181,6 +200,13 @@ impl Sim {
                 let _unheard = world.run(node, &call);
                 Fate::Lost(in_doubt(&call.id, "its answer was cut by the test"))
             }
+            Some(kind @ (Kind::RebootBefore | Kind::RebootAfter)) => {
+                if kind == Kind::RebootAfter {
+                    let _unheard = world.run(node, &call);
+                }
+                world.reboot(node);
+                Fate::Lost(in_doubt(&call.id, "the node went down"))
+            }
             Some(Kind::LostLate) => {
                 let error = in_doubt(&call.id, "cut by the test while it was under way");
                 world.run_later(LATE, node, call);
@@ -197,7 +223,7 @@ async fn pass(time: Duration) {
 
 /// Whether the command gets as far as its script's own waiting.
 fn waits(kind: Option<Kind>) -> bool {
-    matches!(kind, None | Some(Kind::KillAfter | Kind::KillTwice | Kind::LostAfter))
+    matches!(kind, None | Some(Kind::KillAfter | Kind::KillTwice | Kind::LostAfter | Kind::RebootAfter))
 }
 
 /// One machine of a simulated pair.
@@ -216,6 +242,9 @@ impl Host for FakeHost {
         let call = Call::of(cmd);
         pass(LATENCY).await;
         let kind = self.sim.count(&self.node, &call, cmd.effect);
+        if self.sim.world().is_down(&self.node) {
+            pass(CONNECT).await;
+        }
         // What a script waits for before it does or answers anything.
         let mut waited = Duration::ZERO;
         while waits(kind)

@@ -67,22 +67,16 @@ impl World {
                 self.changed("package.unpacked", node, "tree");
                 Ok(String::new())
             }
-            "package.look-hook" => {
-                let done = staged.is_some_and(|staged| staged.hooks.contains(call.arg(1)));
-                Ok(if done { "done" } else { "open" }.to_owned())
+            "package.look-hooks" => {
+                Ok(staged.into_iter().flat_map(|staged| &staged.hooks).map(|mark| format!("{mark}\n")).collect())
             }
             "package.hook" => {
                 if !self.at(node).staging.is_tree(&format!("{dir}/tree")) {
                     return Some(Err(Failed::saying(1, "cd: no such directory")));
                 }
-                self.run_hook(node, call.arg(1), call.arg(3))
-            }
-            "package.mark-hook" => {
-                let Some(directory) = self.machine(node).staging.directories.get_mut(&dir) else {
-                    return Some(Err(Failed::saying(1, "no such directory")));
-                };
-                if directory.hooks.insert(call.arg(1).to_owned()) {
-                    self.changed("hook.marked", node, call.arg(1));
+                self.run_hook(node, call.arg(1), call.arg(3));
+                if let Some(directory) = self.machine(node).staging.directories.get_mut(&dir) {
+                    directory.hooks.insert(call.arg(5).to_owned());
                 }
                 Ok(String::new())
             }

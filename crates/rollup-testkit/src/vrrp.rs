@@ -24,6 +24,9 @@ pub(crate) struct Keepalived {
     holds: bool,
     /// A higher advert is on its way to this owner.
     drops: bool,
+    /// The daemon runs.
+    #[serde(skip)]
+    alive: bool,
     #[serde(skip)]
     reloads: u64,
 }
@@ -60,7 +63,7 @@ impl Keepalived {
              advert_int 1\n  virtual_ipaddress {{\n    {address}/24\n  }}\n}}\n"
         );
         let running = Running::read(&config);
-        Self { config, running, holds: primary, drops: false, reloads: 0 }
+        Self { config, running, holds: primary, drops: false, alive: true, reloads: 0 }
     }
 
     /// Whether the address is here.
@@ -91,11 +94,13 @@ impl World {
         })
     }
 
-    /// `$1` unit, `$2` file, `$3` SHA-256 it must have, `$4` SHA-256 of stdin, `$5` instance, `$6` wanted, `$7` run.
+    /// `$1` unit, `$2` file, `$3` SHA-256 it must have, `$4` SHA-256 of stdin, `$5` instance, `$6` wanted, `$7` whether
+    /// with `nopreempt`, `$8` run.
     fn override_priority(&mut self, node: &NodeName, call: &Call) -> Answer {
         let original = self.at(node).keepalived.config.clone();
         let found = sha256(&original);
-        if found != call.arg(3) {
+        let replaces = found != call.arg(3);
+        if replaces {
             if found != call.arg(2) {
                 return Err(Failed::saying(1, format!("changed meanwhile: expected {}, found {found}", call.arg(2))));
             }
@@ -106,14 +111,18 @@ impl World {
             self.changed("keepalived.edited", node, Running::read(&text).priority.to_string());
             self.machine(node).keepalived.config = text;
         }
-        let taken = |priority: u8| match call.arg(5).strip_prefix('!') {
-            Some(other) => priority.to_string() != other,
-            None => priority.to_string() == call.arg(5),
+        let taken = |running: &Running| {
+            let priority = running.priority.to_string();
+            let as_wanted = match call.arg(5).strip_prefix('!') {
+                Some(other) => priority != other,
+                None => priority == call.arg(5),
+            };
+            as_wanted && running.nopreempt.to_string() == call.arg(6)
         };
-        if taken(self.at(node).keepalived.running.priority) {
+        if !replaces && taken(&self.at(node).keepalived.running) {
             return Ok("in place\n".to_owned());
         }
-        if !taken(Running::read(&self.at(node).keepalived.config).priority) {
+        if !taken(&Running::read(&self.at(node).keepalived.config)) {
             self.machine(node).keepalived.config = original;
             return Err(Failed::saying(1, "keepalived did not take the new priority; the original file is back"));
         }
@@ -135,8 +144,34 @@ impl World {
 
     /// Whether this machine would take the address from the other.
     fn wants_address(&self, node: &NodeName) -> bool {
-        let (here, owner) = (&self.at(node).keepalived, &self.at(&self.peer(node)).keepalived);
-        !here.holds && owner.holds && !here.running.nopreempt && here.running.priority > owner.running.priority
+        let (here, other) = (&self.at(node).keepalived, &self.at(&self.peer(node)).keepalived);
+        let higher = here.running.priority > other.running.priority;
+        let wins = match (other.alive, other.holds) {
+            (false, _) => true,
+            (true, true) => !here.running.nopreempt && higher,
+            (true, false) => higher,
+        };
+        here.alive && !here.holds && wins
+    }
+
+    /// The daemon is gone without a word; the other one notices by its silence.
+    pub(crate) fn keepalived_dies(&mut self, node: &NodeName) {
+        let keepalived = &mut self.machine(node).keepalived;
+        (keepalived.alive, keepalived.holds, keepalived.drops) = (false, false, false);
+        keepalived.reloads += 1;
+        let peer = self.peer(node);
+        self.listen(&peer);
+    }
+
+    /// The daemon starts as a backup, with what its file says.
+    pub(crate) fn keepalived_starts(&mut self, node: &NodeName) {
+        let keepalived = &mut self.machine(node).keepalived;
+        keepalived.alive = true;
+        keepalived.running = Running::read(&keepalived.config);
+        let peer = self.peer(node);
+        for listener in [node.clone(), peer] {
+            self.listen(&listener);
+        }
     }
 
     fn listen(&mut self, node: &NodeName) {
@@ -155,9 +190,11 @@ impl World {
         }
         let old = self.peer(node);
         self.machine(node).keepalived.holds = true;
-        self.machine(&old).keepalived.drops = true;
         self.changed("vip.taken", node, "address");
-        self.schedule(Duration::from_millis(2), &old, Later::DropsAddress);
+        if self.at(&old).keepalived.holds {
+            self.machine(&old).keepalived.drops = true;
+            self.schedule(Duration::from_millis(2), &old, Later::DropsAddress);
+        }
     }
 
     pub(crate) fn drops_address(&mut self, node: &NodeName) {

@@ -10,6 +10,9 @@
 //! a node that comes back in the middle of an upgrade copies nothing. A copy that runs is never killed: it is waited for.
 //! The files as they were when the node was frozen are listed beside the marker; what people change by hand until the
 //! thaw is found by comparing with that list, and shown before the next copy could overwrite it.
+//!
+//! Taking back a run walks from its end to its beginning: a thaw is taken back by freezing again (`sync.refreeze`), and
+//! each freeze by giving the node's timer back what it was (`sync.unfreeze`).
 
 mod facts;
 mod findings;
@@ -20,7 +23,7 @@ mod script;
 mod thaw;
 
 pub use facts::{Frozen, SyncFacts, SyncSubject, TimerFacts, UnitFacts};
-pub use freeze::{SyncFreeze, SyncUnfreeze};
+pub use freeze::{SyncFreeze, SyncRefreeze, SyncUnfreeze};
 pub use listing::{Entry, Listing};
 pub use run::{SyncConsistent, SyncRun};
 pub use thaw::SyncThaw;
@@ -28,11 +31,13 @@ pub use thaw::SyncThaw;
 use rollup_engine::Registry;
 use rollup_model::plan::Impact;
 
-/// Adds the subject `sync` and the actions `sync.freeze`, `sync.unfreeze`, `sync.thaw`, `sync.run`, `sync.consistent`.
+/// Adds the subject `sync` and the actions `sync.freeze`, `sync.unfreeze`, `sync.refreeze`, `sync.thaw`, `sync.run` and
+/// `sync.consistent`.
 pub fn register(registry: &mut Registry) {
     registry.subject(SyncSubject);
     registry.action::<SyncFreeze>("sync.freeze", Impact::Change);
     registry.action::<SyncUnfreeze>("sync.unfreeze", Impact::Change);
+    registry.action::<SyncRefreeze>("sync.refreeze", Impact::Change);
     registry.action::<SyncThaw>("sync.thaw", Impact::Change);
     registry.action::<SyncRun>("sync.run", Impact::Change);
     registry.action::<SyncConsistent>("sync.consistent", Impact::Observe);

@@ -1,8 +1,9 @@
-use rollup_engine::Stage;
-use rollup_model::{Facts, NodeName, Severity};
+use rollup_engine::{Action, Stage};
+use rollup_model::{Facts, NodeName, Severity, Undo};
 use serde_json::json;
 
 use super::*;
+use crate::{SyncFreeze, SyncRefreeze, SyncThaw};
 
 /// What nodes with systemd 252 answered: in normal times, and frozen with a file changed by hand on the other node.
 const SOURCE: &str = include_str!("fixtures/source.txt");
@@ -128,4 +129,21 @@ fn without_a_config_sync_nothing_is_asked_and_nothing_found() {
     let facts = Facts::default();
     let cx = FindingCx { inventory: &inventory, release: None, facts: &facts, stage: Stage::Fresh };
     assert!(SyncSubject.findings(&cx).is_empty());
+}
+
+#[test]
+fn a_thaw_is_taken_back_by_freezing_again_and_a_freeze_by_the_timer_as_it_was_rb_1() {
+    let undo = |action: &dyn Action, before: serde_json::Value| match action.undo(&before) {
+        Undo::Action(action) => (action.uses, serde_json::Value::Object(action.with)),
+        other => panic!("expected an action, found {other:?}"),
+    };
+    let thaw = SyncThaw { primary: "original-standby".to_owned() };
+    let refreeze = ("sync.refreeze".to_owned(), json!({}));
+    assert_eq!(undo(&thaw, json!({ "frozen": true, "primary": "node-a" })), refreeze);
+    assert_eq!(undo(&thaw, serde_json::Value::Null), refreeze, "as a plan is printed");
+    let turned = undo(&thaw, json!({ "frozen": false, "primary": "node-a" }));
+    assert_eq!(turned, ("sync.thaw".to_owned(), json!({ "primary": "node-a" })));
+    let timer = json!({ "timer_enabled": true, "timer_active": true });
+    assert_eq!(undo(&SyncFreeze {}, timer.clone()), ("sync.unfreeze".to_owned(), timer));
+    assert!(matches!(SyncRefreeze {}.undo(&json!({})), Undo::NotNeeded { .. }));
 }

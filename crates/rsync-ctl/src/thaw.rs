@@ -1,4 +1,8 @@
 //! The action `sync.thaw`: the pair copies again, in the direction of its roles.
+//!
+//! A way back begins with what came last. Were a thaw taken back by another thaw, the old source would copy from then
+//! on, while the nodes still have different versions and the address is still on the other one. So the nodes are frozen
+//! again instead, and the timers come back with the steps that take the freezing itself back.
 
 use std::collections::BTreeMap;
 
@@ -26,6 +30,8 @@ pub struct SyncThaw {
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Before {
+    /// Whether a node was frozen; without a freeze there is nothing to freeze again.
+    frozen: bool,
     /// The node that served when the job was frozen.
     primary: Option<NodeName>,
     timers: BTreeMap<NodeName, TimerFacts>,
@@ -70,6 +76,7 @@ impl Action for SyncThaw {
         }
         let copied = nodes.iter().find(|(_, facts)| facts.timer_without_freeze().enabled).map(|(node, _)| *node);
         let before = Before {
+            frozen: nodes.iter().any(|(_, facts)| !facts.thawed()),
             primary: copied.and_then(|node| other_or_same(cx, node)).or(cx.plan.bound(Role::OriginalPrimary)).cloned(),
             timers: nodes.iter().map(|(node, facts)| ((*node).clone(), facts.timer_without_freeze())).collect(),
             drift: drift(cx, &nodes),
@@ -93,7 +100,10 @@ impl Action for SyncThaw {
     }
 
     fn undo(&self, before: &Value) -> Undo {
-        // A plan that is only printed does not know yet who served.
+        // Only a thaw that found nothing frozen, and turned the direction alone, is turned back by another one.
+        if before.get("frozen").and_then(Value::as_bool).unwrap_or(true) {
+            return Undo::Action(ActionRef { uses: "sync.refreeze".to_owned(), with: Map::new() });
+        }
         let primary = before.get("primary").and_then(Value::as_str).unwrap_or("original-primary");
         let with = Map::from_iter([("primary".to_owned(), Value::String(primary.to_owned()))]);
         Undo::Action(ActionRef { uses: "sync.thaw".to_owned(), with })

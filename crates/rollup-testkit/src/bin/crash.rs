@@ -14,9 +14,6 @@ fn main() -> anyhow::Result<ExitCode> {
         writeln!(out, "{wrong}")?;
     }
     let mut note = std::io::stderr().lock();
-    for cause in matrix.causes() {
-        writeln!(note, "known cause, not mended: {cause}")?;
-    }
     for cost in matrix.costs.iter().take(3) {
         let (sent, silence) = (&cost.sent, cost.silence.as_millis());
         writeln!(note, "no writer for {silence} ms: {} `{}` on {}, {}", sent.step, sent.id, sent.node, cost.kind)?;
