@@ -29,7 +29,7 @@ pub(crate) fn lint() -> Result<ExitCode> {
     cargo(&root, "lints", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
     crate::tidy::run()?;
     if Command::new(crate::cargo()).args(["deny", "--version"]).output().is_ok_and(|output| output.status.success()) {
-        cargo(&root, "licences, bans and sources", &["deny", "--offline", "check", "bans", "licenses", "sources"])?;
+        cargo(&root, "licences, bans and sources", &["deny", "check", "bans", "licenses", "sources"])?;
     } else {
         crate::say("LEFT OUT: cargo deny (cargo install cargo-deny)");
     }

@@ -288,33 +288,3 @@ impl Jdk {
 fn works(program: &str) -> bool {
     shell::attempt(&mut shell::command(program, ["-version"]))
 }
-
-#[cfg(test)]
-mod tests {
-    use rollup_model::inventory::PackagePolicy;
-
-    use super::*;
-
-    #[test]
-    fn every_version_of_the_example_is_a_package_that_a_lab_accepts() {
-        if !works("javac") {
-            // Tests install nothing; `cargo xtask packages` does.
-            println!("skipped: there is no javac on this host");
-            return;
-        }
-        let out = tempfile::tempdir().unwrap();
-        let policy = PackagePolicy {
-            allow_unsigned: true,
-            allowed_destinations: vec!["/opt/orders".to_owned(), "/etc/systemd/system".to_owned()],
-        };
-        let mut versions = Vec::new();
-        for built in build_all(out.path(), None, &|_| ()).unwrap() {
-            let (release, _) = package::read(&built.archive, &policy).unwrap_or_else(|error| panic!("{error}"));
-            assert_eq!((release.name.as_str(), &release.version), ("orders", &built.version));
-            versions.push(built.version);
-        }
-        assert_eq!(versions, ["1.0.0", "2.0.0", "2.0.1", "2.0.2", "2.0.3", "2.0.4"]);
-        // What is there is not built again, not even by a JDK that does not exist.
-        assert!(build_all(out.path(), Some(Path::new("/nonexistent")), &|_| ()).is_ok());
-    }
-}
