@@ -90,6 +90,7 @@ fn every_mistake_in_an_inventory_is_shown_at_its_line() {
     std::fs::write(dir.path().join("rollup.toml"), wrong).unwrap();
     let said = rollup(dir.path(), &["precheck"]);
     assert_eq!(said.code, 2);
+    assert_eq!(said.err.matches("error: error").count(), 0, "{}", said.err);
     for text in ["rollup.toml:8", "is the VIP, which moves", "rollup.toml:16", "has 2 mistakes"] {
         assert!(said.err.contains(text), "{text} in {}", said.err);
     }
@@ -154,6 +155,53 @@ fn a_damaged_journal_names_file_and_line_and_is_left_alone() {
     let said = rollup(dir.path(), &["runs", "list"]);
     assert_eq!(said.code, 0, "one damaged run hides no other");
     assert!(said.err.contains("warning: run 20260101-000000-aaaa cannot be read"), "{}", said.err);
+    assert_eq!(said.out, "", "there is a run, so nothing says that there is none");
+    for command in ["status", "resume", "rollback"] {
+        let said = rollup(dir.path(), &[command]);
+        assert_eq!(said.code, 1, "an older run never takes the place of the one that cannot be read: {}", said.err);
+        assert!(said.err.contains("plan.json:"), "{}", said.err);
+    }
+}
+
+#[test]
+fn a_hint_can_be_typed_as_it_stands_with_the_options_that_were_typed() {
+    let dir = dir();
+    let said = rollup(dir.path(), &["--state-dir", "my runs", "-i", "rollup.toml", "status"]);
+    assert_eq!(said.err.lines().last(), Some("hint: rollup --state-dir 'my runs' runs list"), "{}", said.err);
+    std::fs::rename(dir.path().join("rollup.toml"), dir.path().join("pair.toml")).unwrap();
+    let said = rollup(dir.path(), &["-i", "pair.toml", "unlock", "20260101-000000-aaaa", "--reason", "x"]);
+    let hint = "hint: rollup -i pair.toml unlock 20260101-000000-aaaa --reason 'x' --yes";
+    assert_eq!(said.err.lines().last(), Some(hint), "{}", said.err);
+}
+
+#[test]
+fn a_key_file_that_is_not_there_is_named_instead_of_ssh_s_permission_denied() {
+    let dir = dir();
+    let wrong = INVENTORY.replace("port = 1", "port = 1\nidentity_file = \"keys/none\"");
+    std::fs::write(dir.path().join("rollup.toml"), wrong).unwrap();
+    let said = rollup(dir.path(), &["precheck"]);
+    assert_eq!(said.code, 2);
+    assert!(said.err.starts_with("error: ssh.identity_file: there is no file /"), "{}", said.err);
+    assert!(said.err.contains("keys/none") && said.err.contains("hint: "), "{}", said.err);
+}
+
+#[test]
+fn a_package_is_verified_where_it_is_built_without_an_inventory_pkg_2() {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = dir.path().join("tree");
+    std::fs::create_dir_all(tree.join("payload")).unwrap();
+    std::fs::write(tree.join("payload/x"), "hello").unwrap();
+    let manifest = "format = 1\nname = \"x\"\nversion = \"1.0.0\"\nunits = [\"x.service\"]\n[[components]]\n\
+                    source = \"payload/x\"\ndestination = \"/opt/x/x\"\nowner = \"root\"\ngroup = \"root\"\nmode = \"0644\"\n";
+    std::fs::write(tree.join("rollup-package.toml"), manifest).unwrap();
+    let said = rollup(dir.path(), &["--json", "pkg", "build", "tree", "-o", "x-1.0.0.tar.gz"]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    let built: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    let said = rollup(dir.path(), &["--json", "pkg", "verify", "x-1.0.0.tar.gz"]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    let verified: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(verified["sha256"], built["sha256"]);
+    assert!(said.err.starts_with("note: no inventory"), "{}", said.err);
 }
 
 #[test]

@@ -60,8 +60,8 @@ async fn plan_and_journal_are_on_both_nodes_at_the_end_as_they_are_here_fail_3()
     let (journal, plan) = (run.journal().unwrap(), std::fs::read(run.dir().join("plan.json")).unwrap());
     let world = run.sim.world();
     for name in ["node-a", "node-b"] {
-        assert_eq!(world.copy_of(&node(name), "journal.jsonl").unwrap(), journal);
-        assert_eq!(world.copy_of(&node(name), "plan.json").unwrap(), plan);
+        assert_eq!(world.copy_of(&node(name), &run.scenario.plan.run, "journal.jsonl").unwrap(), journal);
+        assert_eq!(world.copy_of(&node(name), &run.scenario.plan.run, "plan.json").unwrap(), plan);
     }
 }
 
@@ -76,5 +76,8 @@ async fn a_node_that_takes_no_copy_is_noted_once_and_caught_up_later() {
     run.sim.heal();
     finished(&run.live().await);
     assert_eq!(notes().len(), 1);
-    assert_eq!(run.sim.world().copy_of(&node("node-b"), "journal.jsonl").unwrap(), run.journal().unwrap());
+    assert_eq!(
+        run.sim.world().copy_of(&node("node-b"), &run.scenario.plan.run, "journal.jsonl").unwrap(),
+        run.journal().unwrap()
+    );
 }

@@ -4,6 +4,8 @@
 
 mod cuts;
 mod journal;
+mod lost;
 mod resume;
+mod rollback;
 mod steps;
 mod support;

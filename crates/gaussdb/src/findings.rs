@@ -37,13 +37,24 @@ pub(crate) fn all(cx: &FindingCx<'_>, nodes: &Nodes<'_>) -> Vec<Finding> {
     }
     let names: Vec<_> = primaries.iter().map(|(node, _)| node.as_str()).collect();
     let found = if names.is_empty() { "none".to_owned() } else { names.join(" and ") };
-    findings.push(pre4("database.primary", names.len() == 1, "exactly one primary", found));
+    let fix = match names.is_empty() {
+        true => format!("systemctl start {}   # on the node that was the primary", database.unit),
+        false => "stop the server that clients do not write to, then compare both before anything else".to_owned(),
+    };
+    // A node that does not answer may be the primary; that it does not answer is a finding of its own.
+    if !names.is_empty() || nodes.len() == cx.inventory.nodes.len() {
+        findings.push(pre4("database.primary", names.len() == 1, "exactly one primary", found).fix(fix));
+    }
     findings.extend(identity(nodes));
     if let [(primary, facts)] = primaries.as_slice() {
         let Some(server) = &facts.server else { return findings };
         findings.extend(of_primary(primary, facts, server, database));
-        let peers = nodes.iter().filter(|(node, _)| node != primary);
-        for (node, facts) in peers {
+        let peers = || nodes.iter().filter(|(node, _)| node != primary);
+        // Of a server that does not run, this alone is worth saying.
+        if peers().any(|(_, facts)| facts.server.is_none()) {
+            findings.retain(|finding| finding.id != "database.return-login");
+        }
+        for (node, facts) in peers().filter(|(_, facts)| facts.server.is_some()) {
             let Some(at) = cx.inventory.node(node) else { continue };
             findings.push(streaming(at, facts, primary, server, nodes.len().saturating_sub(1)));
             findings.push(lag(node, facts, server.current_lsn, database.max_lag_bytes));
@@ -53,6 +64,12 @@ pub(crate) fn all(cx: &FindingCx<'_>, nodes: &Nodes<'_>) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Statements as root types them on the node.
+fn psql(database: &Database, statements: &[&str]) -> String {
+    let statements: Vec<_> = statements.iter().map(|statement| format!("-c '{statement}'")).collect();
+    format!("runuser -u {} -- psql -p {} {}", database.os_user, database.port, statements.join(" "))
 }
 
 /// Two writers are the one thing that must not be seen at any moment.
@@ -109,7 +126,7 @@ fn of_primary(node: &NodeName, facts: &DatabaseFacts, server: &Server, database:
             "a primary that accepts writes",
             if read_only { "default_transaction_read_only is on" } else { "writable" },
         )
-        .fix("ALTER SYSTEM RESET default_transaction_read_only; SELECT pg_reload_conf()"),
+        .fix(psql(database, &["ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()"])),
         pre4(
             "database.signal",
             !facts.standby_signal,
@@ -179,7 +196,7 @@ pub(crate) fn long_transaction(server: &Server, database: &Database) -> Finding 
     let pid = oldest.pid.map(|pid| format!("pid {pid}, ")).unwrap_or_default();
     let found = format!("one of {} s: {pid}{}, {}", oldest.age_s, oldest.who, oldest.what);
     let fix = match oldest.pid {
-        Some(pid) => format!("SELECT pg_terminate_backend({pid})"),
+        Some(pid) => psql(database, &[&format!("SELECT pg_terminate_backend({pid})")]),
         None => "COMMIT PREPARED or ROLLBACK PREPARED".to_owned(),
     };
     pre4("database.transactions", false, expected, found).fix(fix)

@@ -79,6 +79,21 @@ async fn a_switchover_that_was_cut_off_goes_on_from_every_state_vip_4() {
     rig.finishes(over).await;
     rig.finishes(back).await;
 
+    println!("cut after the demotion, and taken back");
+    rig.exec("node-a", &PostgreSql.demote(a, b.node)).await.unwrap();
+    rig.finishes(back).await;
+
+    println!("cut after the promotion, and taken back");
+    let ending = rig.demote("node-a", "node-b").await;
+    rig.exec("node-b", &PostgreSql.promote(b, ending)).await.unwrap();
+    rig.finishes(back).await;
+
+    println!("cut after the rejoin, and taken back at once");
+    let ending = rig.demote("node-a", "node-b").await;
+    rig.exec("node-b", &PostgreSql.promote(b, ending)).await.unwrap();
+    rig.exec("node-a", &PostgreSql.rejoin(a, b.node)).await.unwrap();
+    rig.finishes(back).await;
+
     println!("cut after the demotion, and a restart of that machine");
     rig.exec("node-a", &PostgreSql.demote(a, b.node)).await.unwrap();
     rig.start("node-a");

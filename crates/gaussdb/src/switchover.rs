@@ -8,7 +8,8 @@
 //!    promoted and the old primary is *reinstated*.
 //! 3. *Rejoin* the old primary as a standby, which costs no writer any time.
 //!
-//! Each state in between is recognised by looking at both servers, never by what was done before.
+//! Each state in between is recognised by looking at both servers, never by what was done before; so it can be left in
+//! either direction. The way back from a change that nobody finished first brings up what it left stopped.
 
 mod judge;
 
@@ -59,7 +60,7 @@ impl<'a> Pair<'a> {
         let (old_at, new_at) = self.nodes();
         let old = cx.facts(&DatabaseSubject, &old_at.name).await?;
         let new = cx.facts(&DatabaseSubject, &new_at.name).await?;
-        Ok(judge(&old_at.name, &old, new_at, &new))
+        Ok(judge(old_at, &old, new_at, &new))
     }
 }
 
@@ -94,7 +95,9 @@ impl Action for Switchover {
             | Situation::Start(because)
             | Situation::Promote(because)
             | Situation::Rejoin(because)
-            | Situation::Unmark(because) => {
+            | Situation::Unmark(because)
+            | Situation::Reinstate(because)
+            | Situation::Return(because) => {
                 let before = json!(Before { primary: pair.nodes().0.name.clone() });
                 State::Needed { before, because }
             }
@@ -112,6 +115,14 @@ impl Action for Switchover {
                 Err(anyhow!("the databases are in no state to change their roles: {}", lines.join("; ")))
             }
             Situation::Unmark(_) => unmark(cx, &pair).await,
+            Situation::Reinstate(_) => {
+                unmark(cx, &pair).await?;
+                rejoin(cx, &pair).await
+            }
+            Situation::Return(_) => {
+                follow(cx, &pair, pair.new, pair.old).await?;
+                change_roles(cx, &pair).await
+            }
             Situation::Rejoin(_) => rejoin(cx, &pair).await,
             Situation::Start(_) => {
                 rejoin(cx, &pair).await?;
@@ -165,13 +176,16 @@ async fn reinstate(cx: &ApplyCx<'_>, pair: &Pair<'_>, ending: Ending, why: &str)
 }
 
 async fn rejoin(cx: &ApplyCx<'_>, pair: &Pair<'_>) -> Result<()> {
-    let (old, new) = pair.nodes();
-    cx.progress(format!("starting {} as a standby of {}", old.name, new.name));
-    cx.change_of(&old.name)?.exec(&pair.engine.rejoin(pair.old, new)).await?;
+    follow(cx, pair, pair.old, pair.new).await
+}
+
+async fn follow(cx: &ApplyCx<'_>, pair: &Pair<'_>, standby: At<'_>, primary: At<'_>) -> Result<()> {
+    cx.progress(format!("starting {} as a standby of {}", standby.node.name, primary.node.name));
+    cx.change_of(&standby.node.name)?.exec(&pair.engine.rejoin(standby, primary.node)).await?;
     Ok(())
 }
 
-/// The wanted primary is one, but a demotion that was cut off has left its mark on it.
+/// The wanted primary is one, or was the last one; a demotion that was cut off has left its mark on it.
 async fn unmark(cx: &ApplyCx<'_>, pair: &Pair<'_>) -> Result<()> {
     cx.change_of(&pair.new.node.name)?.exec(&pair.engine.reinstate(pair.new)).await?;
     Ok(())

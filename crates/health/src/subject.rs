@@ -177,8 +177,11 @@ pub fn problems(inventory: &Inventory, node: &NodeName, facts: &HealthFacts, req
         .map(|unit| {
             let words = if unit.last_words.is_empty() { String::new() } else { format!(": {}", unit.last_words) };
             let found = format!("{} ({}){words}", unit.active, unit.sub);
-            check("health.unit", unit.active == "active", format!("{} active", unit.name), found)
-                .fix(format!("journalctl -u {} -n 50", unit.name))
+            let log = format!("journalctl -u {} -n 50", unit.name);
+            // A unit that was stopped is started; why one has failed is read first.
+            let stopped = unit.active == "inactive";
+            let fix = if stopped { format!("systemctl start {}   # its log: {log}", unit.name) } else { log };
+            check("health.unit", unit.active == "active", format!("{} active", unit.name), found).fix(fix)
         })
         .collect();
     for port in &inventory.service.ports {

@@ -11,7 +11,8 @@ pub(crate) fn findings(cx: &FindingCx<'_>) -> Vec<Finding> {
     let nodes = cx.each(&KeepalivedSubject);
     // About a pair nothing can be said without both; the missing one is reported where it was asked.
     if nodes.len() != cx.inventory.nodes.len() {
-        return Vec::new();
+        let seen = nodes.iter().filter(|_| cx.stage == Stage::Fresh);
+        return seen.flat_map(|(node, facts)| of_node(cx.inventory, node, facts)).collect();
     }
     let owner = owner(cx.inventory, &nodes);
     if cx.stage == Stage::Resumed {
@@ -37,13 +38,21 @@ fn owner(inventory: &Inventory, nodes: &[Seen<'_>]) -> Finding {
     let (found, fix) = match &owners[..] {
         [] => (format!("{address} on no node"), format!("systemctl status {unit}   # on every node")),
         [one] => (format!("{address} on {one}"), String::new()),
-        several => (
-            format!("split brain: {address} on {}", several.join(" and ")),
-            "see that VRRP (IP protocol 112) passes between the nodes; firewalls are the usual cause".to_owned(),
-        ),
+        several => {
+            let left =
+                nodes.iter().find_map(|(node, facts)| Some(format!("{}   # on {node}", left_over(inventory, facts)?)));
+            let vrrp = "see that VRRP (IP protocol 112) passes between the nodes; firewalls are the usual cause";
+            (format!("split brain: {address} on {}", several.join(" and ")), left.unwrap_or_else(|| vrrp.to_owned()))
+        }
     };
     let finding = Finding::check("vip.owner", "PRE-3", owners.len() == 1, "the VIP on exactly one node", found);
     if fix.is_empty() { finding } else { finding.fix(fix) }
+}
+
+/// Takes away an address that the daemon does not hold: somebody put it there, or a killed daemon left it.
+fn left_over(inventory: &Inventory, facts: &KeepalivedFacts) -> Option<String> {
+    let interface = facts.vip_interface.as_ref().filter(|_| facts.active && facts.state() == Some(State::Backup))?;
+    Some(format!("ip address del {} dev {interface}", inventory.vip.address))
 }
 
 fn of_node(inventory: &Inventory, node: &NodeName, facts: &KeepalivedFacts) -> Vec<Finding> {
@@ -57,7 +66,7 @@ fn of_node(inventory: &Inventory, node: &NodeName, facts: &KeepalivedFacts) -> V
     let agrees = facts.state() == Some(if facts.vip_here { State::Master } else { State::Backup });
     found.push(
         check("vip.state", agrees, "MASTER where the VIP is, else BACKUP", facts.summary())
-            .fix(format!("journalctl -u {} -n 50", at.unit)),
+            .fix(left_over(inventory, facts).unwrap_or_else(|| format!("journalctl -u {} -n 50", at.unit))),
     );
     let readable = facts
         .refusal

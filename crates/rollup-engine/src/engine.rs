@@ -44,8 +44,9 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Begins a run.
+    /// Begins a run. A process of it that died before its first record may have left a command under way.
     pub async fn start(&self, plan: &Plan, by: Operator, options: &Options) -> Result<End> {
+        self.wait_until_quiet(plan).await;
         let started =
             Event::RunStarted { format: journal::FORMAT, run: plan.run.clone(), plan_digest: plan.digest(), by };
         self.recorder.record(started).await?;
@@ -56,6 +57,11 @@ impl Engine {
     pub async fn resume(&self, plan: &Plan, by: Operator, options: &Options) -> Result<End> {
         let prior = self.recorder.state();
         self.recorder.record(Event::RunResumed { by }).await?;
+        self.wait_until_quiet(plan).await;
+        self.go(plan, &prior, options).await
+    }
+
+    async fn wait_until_quiet(&self, plan: &Plan) {
         let wait = plan.inventory.limits.command.duration() * 2;
         let waits = self.hosts.values().map(|host| {
             let cmd = rollup_remote::quiet(wait);
@@ -66,7 +72,6 @@ impl Engine {
                 tracing::warn!(%error, "could not wait for earlier commands");
             }
         }
-        self.go(plan, &prior, options).await
     }
 
     async fn go(&self, plan: &Plan, prior: &RunState, options: &Options) -> Result<End> {

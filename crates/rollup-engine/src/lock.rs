@@ -3,9 +3,11 @@
 //! No expiry: a lock that runs out by itself is a second writer waiting to happen. It is cleared by the end of its run,
 //! by `rollup resume` of the same run, or by `rollup unlock` with a reason.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use rollup_model::{NodeName, RunId, event::Operator};
-use rollup_remote::{Cmd, ReadOnly, RemoteError, Stdin};
+use rollup_remote::{Cmd, Host, ReadOnly, RemoteError, Stdin, quiet};
 use serde::{Deserialize, Serialize};
 
 use crate::Hosts;
@@ -87,7 +89,7 @@ pub async fn acquire(hosts: &Hosts, holder: &Holder) -> Result<Taken> {
         for node in taken {
             if let Some(host) = hosts.get(node) {
                 // Best effort: what stays is named by the next attempt, with its run.
-                let _ = host.exec(&Cmd::mutate("lock.release", RELEASE, [holder.run.as_str()])).await;
+                let _ = give_back(host.as_ref(), &holder.run).await;
             }
         }
         return failure;
@@ -95,11 +97,29 @@ pub async fn acquire(hosts: &Hosts, holder: &Holder) -> Result<Taken> {
     Ok(Taken::Ours)
 }
 
-/// Gives back the locks of a run, and ends what jobs of it are left. Nodes that do not answer keep theirs; they are returned with the reason.
+/// How long a lock that is given back waits for commands of its run.
+const UNDER_WAY: Duration = Duration::from_secs(60);
+
+/// A command that is under way when its process dies takes effect all the same. Whoever comes next must not be surprised
+/// by it, so a node is free only when nothing runs there any more.
+async fn give_back(host: &dyn Host, run: &RunId) -> Result<(), RemoteError> {
+    let wait = quiet(UNDER_WAY);
+    if let Err(error) = host.exec(&wait).await {
+        match error {
+            // One answer that is lost is no reason to leave a lock behind.
+            RemoteError::Unreachable { .. } => drop(host.exec(&wait).await?),
+            error => return Err(error),
+        }
+    }
+    host.exec(&Cmd::mutate("lock.release", RELEASE, [run.as_str()])).await.map(|_| ())
+}
+
+/// Gives back the locks of a run, once its commands have ended, and ends what jobs of it are left. Nodes that do not
+/// answer, or are not quiet within a minute, keep theirs; they are returned with the reason.
 pub async fn release(hosts: &Hosts, run: &RunId) -> Vec<(NodeName, RemoteError)> {
     let mut kept = Vec::new();
     for (node, host) in hosts {
-        if let Err(error) = host.exec(&Cmd::mutate("lock.release", RELEASE, [run.as_str()])).await {
+        if let Err(error) = give_back(host.as_ref(), run).await {
             kept.push((node.clone(), error));
         }
     }

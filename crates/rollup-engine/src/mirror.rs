@@ -3,10 +3,10 @@
 //! A copy is a convenience for people, the local journal is the precondition for change: a node that does not take the
 //! copy is noted once and tried again, and the run goes on.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use rollup_model::{NodeName, Plan, Record, RunId};
-use rollup_remote::{Cmd, Host, ReadOnly, RemoteError, Stdin};
+use rollup_remote::{Cmd, Host, ReadOnly, RemoteError, Stdin, quiet};
 
 use crate::journal;
 
@@ -34,12 +34,14 @@ pub(crate) struct Mirror {
     run: RunId,
     length: Option<u64>,
     down: bool,
+    /// A copy may still be on its way, and would overwrite a newer one.
+    doubt: bool,
     skip: u32,
 }
 
 impl Mirror {
     pub(crate) fn new(node: &NodeName, run: &RunId) -> Self {
-        Self { node: node.clone(), run: run.clone(), length: None, down: false, skip: 0 }
+        Self { node: node.clone(), run: run.clone(), length: None, down: false, doubt: false, skip: 0 }
     }
 
     pub(crate) fn node(&self) -> &NodeName {
@@ -68,6 +70,7 @@ impl Mirror {
                 None
             }
             Err(error) => {
+                self.doubt |= matches!(error, RemoteError::InDoubt { .. });
                 self.length = None;
                 self.skip = 4;
                 let first = !std::mem::replace(&mut self.down, true);
@@ -76,9 +79,14 @@ impl Mirror {
         }
     }
 
-    async fn try_follow(&self, host: &dyn Host, dir: &Path, line: &str, total: u64) -> Result<(), RemoteError> {
+    async fn try_follow(&mut self, host: &dyn Host, dir: &Path, line: &str, total: u64) -> Result<(), RemoteError> {
         let run = self.run.as_str();
-        let limit = std::time::Duration::from_secs(5);
+        let limit = Duration::from_secs(5);
+        if self.doubt {
+            // Other steps may be at work there for long: then the copy waits, and not the run.
+            host.exec(&quiet(Duration::from_secs(2))).await?;
+            self.doubt = false;
+        }
         let expected = total - line.len() as u64;
         if self.length == Some(expected) {
             let length = expected.to_string();

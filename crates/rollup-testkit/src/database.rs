@@ -2,6 +2,8 @@
 //!
 //! The first five arguments of every command are the server's own (tools, data directory, port, database, user).
 
+mod probe;
+
 use std::time::Duration;
 
 use rollup_model::NodeName;
@@ -96,6 +98,11 @@ impl Database {
         self.up
     }
 
+    /// Whether it would come up as a standby.
+    pub(crate) fn is_marked(&self) -> bool {
+        self.signal
+    }
+
     /// Whether it accepts writes.
     pub(crate) fn writes(&self) -> bool {
         self.up && !self.standby
@@ -127,6 +134,7 @@ impl World {
             "db.promote" if waiting(call.arg(SERVER + 1), call.arg(SERVER) == "shutdown") => {
                 Some(Duration::from_secs(call.arg(SERVER + 2).parse().unwrap_or(5)))
             }
+            "db.demote" if here.writes() && !self.streams(&self.peer(node)) => Some(Duration::from_secs(5)),
             "node.quiet" if self.busy(node) => Some(Duration::from_secs(call.arg(0).parse().unwrap_or(1))),
             "vip.announce" if !self.at(node).keepalived.holds() => {
                 Some(Duration::from_millis(20 * call.arg(1).parse().unwrap_or(0)))
@@ -289,11 +297,11 @@ impl World {
 
     fn reinstate(&mut self, node: &NodeName) -> Answer {
         let here = &mut self.machine(node).database;
+        here.signal = false;
         if here.writes() {
             return Ok(String::new());
         }
         here.up = false;
-        here.signal = false;
         self.start_server(node);
         Ok(String::new())
     }
@@ -338,73 +346,5 @@ impl World {
             self.changed("db.backed-up", node, "set");
         }
         Ok(String::new())
-    }
-
-    /// The text of the database's probe.
-    pub(crate) fn database_facts(&self, node: &NodeName) -> String {
-        let peer = self.peer(node);
-        let here = &self.at(node).database;
-        let mut text = format!(
-            "unit {}\nsize-kb 40000\nsignal {}\n",
-            if here.up { "active" } else { "inactive" },
-            if here.signal { "yes" } else { "no" }
-        );
-        let state = match (here.up, here.standby) {
-            (true, true) => "in archive recovery",
-            (true, false) => "in production",
-            (false, _) => "shut down",
-        };
-        text.push_str(&format!(
-            "control Database system identifier:           7300000000000000001\n\
-             control Database cluster state:               {state}\n\
-             control Latest checkpoint location:           {}\n\
-             control Latest checkpoint's TimeLineID:       {}\n",
-            lsn(here.shutdown.unwrap_or(here.checkpoint.redo)),
-            here.timeline
-        ));
-        if !here.up {
-            return text;
-        }
-        let age = here.checkpoint.at.map_or(200 + self.now.as_secs(), |at| self.now.saturating_sub(at).as_secs());
-        let position = lsn(here.position);
-        let sender = json!({
-            "application_name": peer, "client_addr": self.address(&peer), "state": "streaming", "sync_state": "async",
-            "sent_lsn": position, "flush_lsn": position, "replay_lsn": lsn(self.at(&peer).database.position),
-        });
-        let receiver = json!({ "status": "streaming", "sender_host": self.address(&peer), "sender_port": 5432 });
-        let server = json!({
-            "role": if here.standby { "standby" } else { "primary" },
-            "version": "15.14",
-            "timeline": here.timeline,
-            "current_lsn": (!here.standby).then_some(&position),
-            "receive_lsn": here.standby.then_some(&position),
-            "replay_lsn": here.standby.then_some(&position),
-            "checkpoint": { "redo_lsn": lsn(here.checkpoint.redo), "age_s": age },
-            "walsenders": if self.streams(&peer) { vec![sender] } else { Vec::new() },
-            "receiver": self.streams(node).then_some(receiver),
-            "upstream": here.upstream.as_ref().map(|_| self.address(&peer)),
-            "settings": {
-                "wal_level": "replica", "max_wal_senders": 10, "synchronous_standby_names": "",
-                "synchronous_commit": "on", "read_only": false,
-            },
-            "oldest_transaction": null,
-            "slots": [],
-            "tablespaces": 0,
-        });
-        text.push_str(&format!("server {server}\n"));
-        if !here.history.is_empty() {
-            let row = |row: &Row| {
-                json!({
-                    "version": row.version, "phase": row.phase, "name": row.name, "checksum": row.checksum,
-                    "kind": row.kind,
-                })
-            };
-            text.push_str(&format!("history {}\n", Value::Array(here.history.iter().map(row).collect())));
-        }
-        text.push_str("login here ok\n");
-        if !here.standby {
-            text.push_str("login peer ok\n");
-        }
-        text
     }
 }

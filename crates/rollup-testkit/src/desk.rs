@@ -19,7 +19,7 @@ pub(crate) struct Desk {
     /// Run and holder's JSON; the JSON carries a time.
     #[serde(serialize_with = "only_run")]
     pub(crate) lock: Option<(String, String)>,
-    /// Files of the run; compared by themselves, since they carry times.
+    /// Files of runs; compared by themselves, since they carry times.
     #[serde(skip)]
     pub(crate) copies: BTreeMap<String, Vec<u8>>,
     pub(crate) jobs: BTreeMap<String, Job>,
@@ -61,11 +61,12 @@ impl World {
             }
             "lock.show" => Ok(self.at(node).desk.lock.as_ref().map(|(_, json)| json.clone()).unwrap_or_default()),
             "journal.put" => {
-                self.machine(node).desk.copies.insert(call.arg(1).to_owned(), call.input.clone());
+                let path = format!("{}/{}", call.arg(0), call.arg(1));
+                self.machine(node).desk.copies.insert(path, call.input.clone());
                 Ok(String::new())
             }
             "journal.append" => {
-                let copy = self.machine(node).desk.copies.get_mut("journal.jsonl");
+                let copy = self.machine(node).desk.copies.get_mut(&format!("{}/journal.jsonl", call.arg(0)));
                 match copy.filter(|copy| copy.len().to_string() == call.arg(1)) {
                     Some(copy) => {
                         copy.extend(&call.input);
@@ -75,7 +76,7 @@ impl World {
                 }
             }
             "journal.get" => {
-                let copy = self.at(node).desk.copies.get(call.arg(1));
+                let copy = self.at(node).desk.copies.get(&format!("{}/{}", call.arg(0), call.arg(1)));
                 copy.map(|bytes| String::from_utf8_lossy(bytes).into_owned()).ok_or(Failed::saying(1, "no such file"))
             }
             "job.start" => self.start_job(node, call),

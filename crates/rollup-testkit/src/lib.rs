@@ -6,13 +6,16 @@
 
 mod backup;
 mod call;
+mod compare;
 mod cut;
 mod database;
 mod desk;
 mod facts;
+mod forward;
 mod matrix;
 mod process;
 mod reboot;
+mod rollback;
 mod scenario;
 mod service;
 mod sim;
@@ -23,7 +26,7 @@ mod vrrp;
 mod world;
 
 pub use cut::{Cut, Kind};
-pub use matrix::{Cost, Matrix, Range, Wrong, run_all};
+pub use matrix::{Cost, Group, Matrix, Range, Wrong, run_all};
 pub use process::{Ended, Run, operator, runtime};
 pub use scenario::Scenario;
 pub use sim::{Sent, Sim};

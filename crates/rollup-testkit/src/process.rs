@@ -12,10 +12,13 @@ use rollup_engine::{
     lock::{self, Holder, Taken},
 };
 use rollup_model::{
-    NodeName, Record, RunState, Sink,
+    NodeName, Record, RunState, Sink, Step,
+    compile::Identity,
     event::{Operator, StopReason},
     fold::RunStatus,
+    rollback::{RollbackRefused, rollback_plan},
 };
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{scenario::Scenario, sim::Sim};
@@ -75,6 +78,18 @@ impl Run {
         Ok(Self { scenario: scenario.clone(), sim, home: home.context("cannot make a directory for the journal")? })
     }
 
+    /// The rollback of what became of this run, on the same pair; `None`: there is nothing to take back.
+    pub fn rollback(&self) -> Result<Option<Run>> {
+        let Scenario { plan, registry, .. } = &self.scenario;
+        let undo = |step: &Step, before: &Value| registry.undo(&step.action, before);
+        let identity = Identity::new("2026-03-01T12:00:00Z".parse()?, "ba0c")?;
+        let plan = match rollback_plan(plan, &self.state()?, &identity, &undo) {
+            Err(RollbackRefused::NothingChanged) => return Ok(None),
+            plan => plan?,
+        };
+        Run::new(&self.scenario.clone().replan(|old| *old = plan), Arc::clone(&self.sim)).map(Some)
+    }
+
     /// Where plan and journal are.
     pub fn dir(&self) -> PathBuf {
         self.home.path().join("runs").join(self.scenario.plan.run.as_str())
@@ -100,6 +115,13 @@ impl Run {
         self.live_with(&Options::default(), Stop::default()).await
     }
 
+    /// Frees the nodes from a run that will never go on.
+    pub async fn unlock(&self) -> Result<()> {
+        let kept = lock::release(&self.sim.hosts(), &self.scenario.plan.run).await;
+        ensure!(kept.is_empty(), "the locks of some nodes are left: {kept:?}");
+        Ok(())
+    }
+
     /// The same, with wishes of the operator.
     pub async fn live_with(&self, options: &Options, stop: Stop) -> Ended {
         tokio::select! {
@@ -109,9 +131,24 @@ impl Run {
         }
     }
 
+    /// Refuses to go on with a pair that is not fit for it.
+    async fn look_first(&self, hosts: &rollup_engine::Hosts) -> Result<()> {
+        let (plan, subjects) = (&self.scenario.plan, self.scenario.registry.subjects());
+        let release = plan.release.as_ref();
+        let examined = rollup_engine::examine(subjects, hosts, &plan.inventory, release, Stage::Resumed).await;
+        let errors: Vec<_> = examined.errors().iter().map(rollup_model::Finding::line).collect();
+        ensure!(errors.is_empty(), "the run cannot go on: {}", errors.join("; "));
+        Ok(())
+    }
+
     async fn process(&self, options: &Options, stop: Stop) -> Result<Ended> {
         let (plan, hosts, dir) = (&self.scenario.plan, self.sim.hosts(), self.dir());
         let begins = !dir.join("journal.jsonl").exists();
+        if let Some(taken_back) = plan.takes_back.as_ref().filter(|_| begins) {
+            self.look_first(&hosts).await?;
+            // The lock of the run that is taken back goes to the run that takes it back.
+            lock::release(&hosts, taken_back).await;
+        }
         let (journal, state) = open(&dir, plan)?;
         let holder = Holder { run: plan.run.clone(), by: operator(), since: "2026-03-01T10:00:00Z".parse()? };
         // A run that died before its first record begins; one that died while it gave its locks back only does that.
@@ -133,11 +170,7 @@ impl Run {
                 return refused;
             }
             if !begins {
-                let release = plan.release.as_ref();
-                let subjects = self.scenario.registry.subjects();
-                let examined = rollup_engine::examine(subjects, &hosts, &plan.inventory, release, Stage::Resumed).await;
-                let errors: Vec<_> = examined.errors().iter().map(rollup_model::Finding::line).collect();
-                ensure!(errors.is_empty(), "the run cannot go on: {}", errors.join("; "));
+                self.look_first(&hosts).await?;
             }
             let sinks: Vec<Box<dyn Sink>> = vec![Box::new(Ear(Arc::clone(&self.sim)))];
             let recorder = Arc::new(Recorder::new(journal, state, &plan.run, hosts.clone(), sinks)?);

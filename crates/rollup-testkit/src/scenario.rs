@@ -61,6 +61,8 @@ pub struct Scenario {
     pub plan: Arc<Plan>,
     /// Every action there is.
     pub registry: Arc<Registry>,
+    /// Both nodes run keepalived with `nopreempt`.
+    pub nopreempt: bool,
 }
 
 impl Scenario {
@@ -88,13 +90,18 @@ impl Scenario {
         let site = Site { inventory: &inventory, release: Some(&release), facts: &facts };
         let plan = compile(&playbook, &site, &versions, &registry, &identity);
         let plan = plan.map_err(|found| anyhow!("the plan: {found:#?}"))?;
-        Ok(Self { plan: Arc::new(plan), registry: Arc::new(registry) })
+        Ok(Self { plan: Arc::new(plan), registry: Arc::new(registry), nopreempt: false })
     }
 
     /// The same with another plan.
     pub fn replan(mut self, change: impl FnOnce(&mut Plan)) -> Self {
         change(Arc::make_mut(&mut self.plan));
         self
+    }
+
+    /// The same on a pair on which the address stays where it is, whatever the priorities.
+    pub fn with_nopreempt(self) -> Self {
+        Self { nopreempt: true, ..self }
     }
 
     /// A pair as it is before the plan runs. Needs tokio's paused clock.
@@ -106,6 +113,9 @@ impl Scenario {
     pub fn pair_with(&self, change: impl FnOnce(&mut World)) -> Arc<Sim> {
         let release = self.plan.release.clone().unwrap_or_else(release);
         let mut world = World::new(&self.plan.inventory, &release);
+        if self.nopreempt {
+            world.set_nopreempt();
+        }
         change(&mut world);
         Sim::new(world)
     }

@@ -13,6 +13,9 @@ use crate::{
 /// From the start of a unit to the first good answer.
 const WARM_UP: Duration = Duration::from_millis(1500);
 
+/// What the root key holds before a run.
+const OLD_KEY: &str = "of the old version";
+
 /// The upgraded service on a machine.
 #[derive(Debug, Serialize)]
 pub(crate) struct Service {
@@ -20,6 +23,8 @@ pub(crate) struct Service {
     /// What the root key holds, in words: a hook makes a new one.
     pub(crate) root_key: String,
     pub(crate) units: BTreeMap<String, Unit>,
+    /// Stopped by a run, and not started by it again.
+    marked: bool,
 }
 
 /// A file in its place.
@@ -38,6 +43,8 @@ pub(crate) struct Unit {
     /// When it was started; `None`: long ago.
     #[serde(skip)]
     since: Option<Duration>,
+    /// The root key that it read at its start: a unit that runs with another one is wrong.
+    root_key: String,
 }
 
 impl Service {
@@ -52,8 +59,11 @@ impl Service {
         let units = inventory.service.units.iter();
         Self {
             files: release.components.iter().map(|c| (c.destination.clone(), old(c))).collect(),
-            root_key: "of the old version".to_owned(),
-            units: units.map(|unit| (unit.clone(), Unit { active: true, since: None })).collect(),
+            root_key: OLD_KEY.to_owned(),
+            units: units
+                .map(|unit| (unit.clone(), Unit { active: true, since: None, root_key: OLD_KEY.to_owned() }))
+                .collect(),
+            marked: false,
         }
     }
 }
@@ -68,20 +78,26 @@ impl World {
                     let active = self.at(node).service.units.get(unit).is_some_and(|unit| unit.active);
                     if active { format!("{unit} active 2\n") } else { format!("{unit} inactive 0\n") }
                 };
-                Ok(call.args.iter().map(line).collect())
+                let mark = if self.at(node).service.marked { "marked\n" } else { "" };
+                Ok(call.args.iter().map(line).collect::<String>() + mark)
             }
             "units.stop" => {
-                for name in &call.args {
-                    let unit = self.machine(node).service.units.get_mut(name);
-                    if unit.is_some_and(|unit| std::mem::replace(&mut unit.active, false)) {
-                        self.changed("unit.stopped", node, name);
-                    }
-                }
+                self.machine(node).service.marked = true;
+                self.stop(node, &call.args);
                 Ok(String::new())
             }
             "units.start" => self.start(node, &call.args),
             _ => return None,
         })
+    }
+
+    fn stop(&mut self, node: &NodeName, units: &[String]) {
+        for name in units {
+            let unit = self.machine(node).service.units.get_mut(name);
+            if unit.is_some_and(|unit| std::mem::replace(&mut unit.active, false)) {
+                self.changed("unit.stopped", node, name);
+            }
+        }
     }
 
     fn look_at_files(&self, node: &NodeName, paths: &str) -> String {
@@ -97,6 +113,9 @@ impl World {
     fn install(&mut self, node: &NodeName, call: &Call) -> Answer {
         if !self.at(node).staging.is_tree(call.arg(0)) {
             return Err(Failed::saying(1, format!("cp: cannot stat {}", call.arg(0))));
+        }
+        if self.at(node).service.marked {
+            self.stop(node, call.args.get(1..).unwrap_or_default());
         }
         for line in call.text().lines() {
             let words: Vec<_> = line.split('\t').collect();
@@ -123,8 +142,9 @@ impl World {
     /// Every unit is enabled.
     pub(crate) fn units_boot(&mut self, node: &NodeName) {
         let since = Some(self.now);
-        for unit in self.machine(node).service.units.values_mut() {
-            (unit.active, unit.since) = (true, since);
+        let service = &mut self.machine(node).service;
+        for unit in service.units.values_mut() {
+            (unit.active, unit.since, unit.root_key) = (true, since, service.root_key.clone());
         }
     }
 
@@ -133,16 +153,21 @@ impl World {
             self.knobs.failing_starts -= 1;
             return Err(Failed::saying(1, "Job failed. See \"journalctl -xe\"."));
         }
+        if self.at(node).service.marked {
+            self.stop(node, units);
+        }
         for name in units {
             let now = self.now;
-            let Some(unit) = self.machine(node).service.units.get_mut(name) else {
+            let service = &mut self.machine(node).service;
+            let Some(unit) = service.units.get_mut(name) else {
                 return Err(Failed::saying(5, format!("Unit {name} not found.")));
             };
             if !std::mem::replace(&mut unit.active, true) {
-                unit.since = Some(now);
+                (unit.since, unit.root_key) = (Some(now), service.root_key.clone());
                 self.changed("unit.started", node, name);
             }
         }
+        self.machine(node).service.marked = false;
         Ok(String::new())
     }
 

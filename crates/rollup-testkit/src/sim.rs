@@ -109,11 +109,6 @@ impl Sim {
         control.fired = None;
     }
 
-    /// Cuts nothing any more.
-    pub fn cut_nothing(&self) {
-        self.control().cut = None;
-    }
-
     /// Kills the process once more, after the change that comes so many later.
     pub fn kill_again(&self, after: usize) {
         let mut control = self.control();
@@ -143,6 +138,11 @@ impl Sim {
     /// Simulated time since the pair began.
     pub fn elapsed(&self) -> Duration {
         self.origin.elapsed()
+    }
+
+    /// Lets simulated time pass.
+    pub async fn wait(&self, time: Duration) {
+        pass(time).await;
     }
 
     /// Ends when a cut has killed the process.

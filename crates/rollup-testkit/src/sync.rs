@@ -78,7 +78,7 @@ impl World {
                 sync.listed = false;
                 sync.enabled = call.arg(2) == "true";
                 sync.active = call.arg(3) == "true";
-                "sync.thawed"
+                if call.id == "sync.thaw" { "sync.thawed" } else { "sync.unfrozen" }
             }
             "sync.run" => return Some(self.copy(node)),
             _ => return None,

@@ -38,6 +38,12 @@ struct Running {
     nopreempt: bool,
 }
 
+impl std::fmt::Display for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{}", self.priority, if self.nopreempt { " nopreempt" } else { "" })
+    }
+}
+
 impl Running {
     /// As keepalived reads it: the last keyword of each kind counts.
     fn read(config: &str) -> Self {
@@ -108,7 +114,7 @@ impl World {
             if sha256(&text) != call.arg(3) {
                 return Err(Failed::saying(1, "the new text did not arrive in full"));
             }
-            self.changed("keepalived.edited", node, Running::read(&text).priority.to_string());
+            self.changed("keepalived.edited", node, Running::read(&text).to_string());
             self.machine(node).keepalived.config = text;
         }
         let taken = |running: &Running| {
@@ -134,11 +140,20 @@ impl World {
         let keepalived = &mut self.machine(node).keepalived;
         keepalived.running = Running::read(&keepalived.config);
         keepalived.reloads += 1;
-        let priority = keepalived.running.priority.to_string();
-        self.changed("keepalived.reloaded", node, priority);
+        let running = keepalived.running.to_string();
+        self.changed("keepalived.reloaded", node, running);
         let peer = self.peer(node);
         for listener in [node.clone(), peer] {
             self.listen(&listener);
+        }
+    }
+
+    /// The operator has configured both daemons so that no living owner loses the address.
+    pub(crate) fn set_nopreempt(&mut self) {
+        for machine in self.machines.values_mut() {
+            let keepalived = &mut machine.keepalived;
+            keepalived.config = keepalived.config.replace("  advert_int", "  nopreempt\n  advert_int");
+            keepalived.running = Running::read(&keepalived.config);
         }
     }
 

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, collections::BTreeSet, time::Duration};
 
-use rollup_model::{Event, Inventory, NodeName, Release};
+use rollup_model::{Event, Inventory, NodeName, Release, RunId};
 use serde::Serialize;
 
 use crate::{
@@ -93,6 +93,8 @@ pub struct World {
     /// The longest time without a writer.
     pub longest_silence: Duration,
     pub(crate) later: Vec<(Duration, NodeName, Later)>,
+    /// Which effects the first command brought about that was under way when its sender went.
+    pub(crate) late: Option<std::ops::Range<usize>>,
     /// Machines that boot.
     pub(crate) down: BTreeSet<NodeName>,
     /// Until when the pair may be without what a machine that went down had.
@@ -129,6 +131,7 @@ impl World {
             silent_since: None,
             longest_silence: Duration::ZERO,
             later: Vec::new(),
+            late: None,
             down: BTreeSet::new(),
             excused_until: Duration::ZERO,
         }
@@ -178,7 +181,9 @@ impl World {
             self.now = self.now.max(due);
             let what = match what {
                 Later::Call(call) => {
+                    let before = self.effects.len();
                     let _unheard = self.run(&node, &call);
+                    self.late.get_or_insert(before..self.effects.len());
                     continue;
                 }
                 what => what,
@@ -303,8 +308,8 @@ impl World {
     }
 
     /// A file of a run's copy on a machine, for example `journal.jsonl`.
-    pub fn copy_of(&self, node: &NodeName, file: &str) -> Option<Vec<u8>> {
-        self.at(node).desk.copies.get(file).cloned()
+    pub fn copy_of(&self, node: &NodeName, run: &RunId, file: &str) -> Option<Vec<u8>> {
+        self.at(node).desk.copies.get(&format!("{run}/{file}")).cloned()
     }
 
     /// The run that holds a machine's lock.

@@ -52,9 +52,14 @@ pub fn one_line(text: &str) -> String {
     visible.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Foreign text with its line ends kept and everything else that a terminal would obey taken out.
+/// Foreign text with its line ends and indents kept (a caret points at the line above it) and everything else that a
+/// terminal would obey taken out.
 pub(crate) fn clean_lines(text: &str) -> Vec<String> {
-    text.lines().map(one_line).filter(|line| !line.is_empty()).collect()
+    let clean = |line: &str| {
+        let indent = line.len() - line.trim_start_matches(' ').len();
+        format!("{:indent$}{}", "", one_line(line))
+    };
+    text.lines().filter(|line| !one_line(line).is_empty()).map(clean).collect()
 }
 
 /// `1 step`, `2 steps`.
@@ -94,6 +99,6 @@ mod tests {
     #[test]
     fn foreign_text_cannot_command_the_terminal() {
         assert_eq!(one_line("\u{1b}[2Jgone\r\n\tback\u{7}"), "gone back");
-        assert_eq!(clean_lines("a\n\n b\u{1b}[31m\n"), ["a", "b"]);
+        assert_eq!(clean_lines("a\n\n b\u{1b}[31m\n"), ["a", " b"]);
     }
 }

@@ -85,6 +85,8 @@ pub(crate) enum Command {
         running: Running,
     },
     /// Go on with a run that was stopped, failed or killed
+    // Its plan was confirmed; scripts may give `--yes` everywhere.
+    #[command(mut_arg("yes", |yes| yes.hide(true)))]
     Resume {
         /// The run [default: the last one that is not over]
         run: Option<RunId>,

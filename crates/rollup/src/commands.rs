@@ -1,22 +1,21 @@
 //! Each command, from what was typed to its exit code.
 
 use rollup_engine::{Stage, lock};
-use rollup_model::{
-    Finding, Severity,
-    fold::RunStatus,
-    rollback::{RollbackRefused, rollback_plan},
-};
+use rollup_model::{Finding, Plan, RunState, Severity, inventory::PackagePolicy};
 use rollup_ui::pages;
+use serde_json::json;
 
 use crate::{
-    cli::{Cli, Command, Format, Pkg, Running, Runs},
+    cli::{Cli, Command, Format, Pkg, Running, Runs, UpgradeArguments},
     exit::{self, Ended, Exit},
-    planning::{identity, plan_upgrade, read_package, refused},
+    planning::{plan_upgrade, read_archive, read_package, refused},
     running,
     screen::Screen,
     show,
     site::Site,
-    store::{Store, is_live, is_open},
+    store::{Store, is_open},
+    taking_back,
+    typed::quoted_option,
 };
 
 /// Runs one command.
@@ -38,14 +37,13 @@ pub(crate) async fn run(cli: &Cli, screen: &Screen) -> Ended {
         Command::Upgrade { upgrade, running } => {
             let (site, store) = (site()?, store()?);
             let planned = plan_upgrade(&site, upgrade, screen).await?;
-            check_phase(running, &planned.plan)?;
+            running::check_phase(running, &planned.plan, &RunState::default())?;
             if !running.yes {
                 screen.tell(&pages::plan_table(&planned.plan, screen.err()));
             }
             warn(&planned.findings, screen);
-            let question = format!("Upgrade {} with this plan?", site.inventory.cluster.name);
-            let command = format!("rollup upgrade --pkg {}", upgrade.pkg.display());
-            if !screen.confirm(&question, running.yes, &command)? {
+            let command = upgrade_command(upgrade, running);
+            if !screen.confirm(&upgrade_question(&planned.plan), running.yes, &command)? {
                 return Err(Exit::new(exit::STOPPED, "not confirmed; nothing was changed").hint(command));
             }
             running::begin(&site, &store, &planned.plan, running, screen).await
@@ -56,7 +54,8 @@ pub(crate) async fn run(cli: &Cli, screen: &Screen) -> Ended {
             running::go_on(&store, &run, running, screen).await
         }
         Command::Rollback { run, backup, dry_run, running } => {
-            rollback(&store()?, run.as_ref(), backup.as_deref(), *dry_run, running, screen).await
+            let asked = taking_back::Asked { run: run.as_ref(), backup: backup.as_deref(), dry_run: *dry_run, running };
+            taking_back::rollback(&store()?, &asked, screen).await
         }
         Command::Status { run } => {
             let store = store()?;
@@ -81,14 +80,20 @@ fn warn(findings: &[Finding], screen: &Screen) {
     }
 }
 
-fn check_phase(running: &Running, plan: &rollup_model::Plan) -> Result<(), Exit> {
-    let Some(phase) = &running.pause_before else { return Ok(()) };
-    if plan.phase(phase).is_some() {
-        return Ok(());
-    }
-    let known: Vec<_> = plan.phases.iter().map(|phase| phase.id.as_str()).collect();
-    Err(Exit::usage(format!("there is no phase `{phase}`"))
-        .hint(format!("--pause-before one of: {}", known.join(", "))))
+/// What was typed, so that it can be typed again.
+fn upgrade_command(upgrade: &UpgradeArguments, running: &Running) -> String {
+    let pkg = quoted_option("--pkg", Some(&upgrade.pkg));
+    let playbook = quoted_option("--playbook", upgrade.playbook.as_deref());
+    let pause = running.pause_before.as_ref().map(|phase| format!(" --pause-before {phase}")).unwrap_or_default();
+    format!("rollup upgrade{pkg}{playbook}{pause}")
+}
+
+/// The plan may have scrolled away: the question says the most important of it again.
+fn upgrade_question(plan: &Plan) -> String {
+    let from: std::collections::BTreeSet<_> = plan.versions.values().map(String::as_str).collect();
+    let from = from.into_iter().collect::<Vec<_>>().join(" and ");
+    let to = plan.release.as_ref().map_or("what it has", |release| release.version.as_str());
+    format!("Upgrade {} from {from} to {to} with this plan?", plan.inventory.cluster.name)
 }
 
 async fn precheck(site: &Site, pkg: Option<&std::path::Path>, format: Format, strict: bool, screen: &Screen) -> Ended {
@@ -99,7 +104,7 @@ async fn precheck(site: &Site, pkg: Option<&std::path::Path>, format: Format, st
     };
     let examined = site.examine(release.as_ref(), Stage::Fresh).await;
     drop(waiting);
-    let findings = &examined.findings;
+    let findings = &screen.typed_fixes(&examined.findings);
     let format = if screen.json() { Format::Json } else { format };
     screen.data(&match format {
         Format::Human => pages::findings_table(findings, screen.verbose(), screen.out()),
@@ -109,66 +114,6 @@ async fn precheck(site: &Site, pkg: Option<&std::path::Path>, format: Format, st
     let worst = findings.iter().map(|finding| finding.severity).max().unwrap_or(Severity::Ok);
     let bad = if strict { Severity::Warning } else { Severity::Error };
     Ok(if worst >= bad { exit::BLOCKED } else { exit::DONE })
-}
-
-async fn rollback(
-    store: &Store,
-    run: Option<&rollup_model::RunId>,
-    backup: Option<&str>,
-    dry_run: bool,
-    running: &Running,
-    screen: &Screen,
-) -> Ended {
-    let run = match backup {
-        Some(set) => {
-            let of_set =
-                |run: &rollup_model::RunId| store.read(run).is_ok_and(|(stored, _)| stored.plan.backup_set == set);
-            let upgrades = store.list().into_iter().filter(|run| of_set(run));
-            // The upgrade came before any run that takes it back with the same set.
-            let made_it = upgrades.min();
-            made_it.ok_or_else(|| {
-                Exit::usage(format!("no run of this machine made the set `{set}`")).hint("rollup runs list")
-            })?
-        }
-        None => store.find(
-            run,
-            |state| !matches!(state.status, RunStatus::TakenBack { .. }),
-            "run that could be taken back",
-        )?,
-    };
-    let (stored, state) = store.read(&run)?;
-    if let RunStatus::TakenBack { by } = &state.status {
-        return Err(
-            Exit::usage(format!("run {run} was already taken back by {by}")).hint(format!("rollup runs show {by}"))
-        );
-    }
-    if is_live(&state, &store.dir(&run)) {
-        return Err(Exit::new(exit::LOCKED, format!("a process of this machine works on run {run}"))
-            .hint(format!("rollup status {run}")));
-    }
-    if running::kind_of(&stored.plan) == running::Kind::Rollback {
-        return Err(Exit::usage(format!("run {run} is itself a rollback")).hint(format!("rollup resume {run}")));
-    }
-    let site = Site::of(stored.plan.inventory.clone(), None)?;
-    let undo = |step: &rollup_model::Step, before: &serde_json::Value| site.registry.undo(&step.action, before);
-    let plan = rollback_plan(&stored.plan, &state, &identity()?, &undo).map_err(|refused| {
-        let code = if refused == RollbackRefused::NothingChanged { exit::USAGE } else { exit::ROLLBACK_FAILED };
-        Exit::new(code, refused).hint(format!("rollup runs show {run}"))
-    })?;
-    if dry_run {
-        screen.data(&pages::plan_table(&plan, screen.out()))?;
-        return Ok(exit::DONE);
-    }
-    if !running.yes {
-        screen.tell(&pages::plan_table(&plan, screen.err()));
-    }
-    let command = format!("rollup rollback --run {run}");
-    if !screen.confirm("Take the run back with this plan?", running.yes, &command)? {
-        return Err(Exit::new(exit::STOPPED, "not confirmed; nothing was changed").hint(command));
-    }
-    // The lock of the run that is taken back goes to the run that takes it back.
-    lock::release(&site.hosts, &run).await;
-    running::begin(&site, store, &plan, running, screen).await
 }
 
 async fn unlock(site: &Site, run: &rollup_model::RunId, reason: &str, yes: bool, screen: &Screen) -> Ended {
@@ -198,43 +143,50 @@ async fn unlock(site: &Site, run: &rollup_model::RunId, reason: &str, yes: bool,
         let error = format!("the lock stays on {}", kept.join("; "));
         return Err(Exit::new(exit::UNEXPECTED, error).hint(format!("rollup unlock {run} --reason '{reason}'")));
     }
-    screen.tell(&format!("freed {}; the run can still go on: rollup resume {run}", freed.join(", ")));
+    let resume = screen.typed(&format!("rollup resume {run}"));
+    screen.tell(&format!("freed {}; the run can still go on: {resume}", freed.join(", ")));
     Ok(exit::DONE)
 }
 
 async fn packages(cli: &Cli, pkg: &Pkg, screen: &Screen) -> Ended {
-    match pkg {
+    let (document, text) = match pkg {
         Pkg::Build { dir, output } => {
             let built = package::build(dir, output).map_err(refused)?;
-            screen.data(&format!(
-                "{}: {} files, {} bytes, sha256 {}",
-                built.archive.display(),
-                built.files,
-                built.size,
-                built.sha256
-            ))?;
+            let (archive, package::Built { files, size, sha256, .. }) = (built.archive.display(), &built);
+            let text = format!("{archive}: {files} files, {size} bytes, sha256 {sha256}");
+            (json!({ "archive": built.archive, "files": files, "size": size, "sha256": sha256 }), text)
         }
         Pkg::Inspect { package: file } => {
             // Looking is free: what may be installed is the inventory's business.
-            let policy = rollup_model::inventory::PackagePolicy {
-                allow_unsigned: true,
-                allowed_destinations: vec!["/".to_owned()],
-            };
-            let (release, listing) = package::read(file, &policy).map_err(refused)?;
-            let document = serde_json::json!({ "release": release, "entries": listing });
-            screen.data(&serde_json::to_string_pretty(&document).map_err(anyhow::Error::from)?)?;
+            let (release, listing) = read_archive(file, anything()).await?;
+            let document = json!({ "release": release, "entries": listing });
+            let text = serde_json::to_string_pretty(&document).map_err(anyhow::Error::from)?;
+            (document, text)
         }
         Pkg::Verify { package: file } => {
-            let site = Site::load(&cli.global.inventory, screen.color())?;
-            let release = read_package(file, &site.inventory).await?;
-            screen.data(&format!(
-                "{} {}: {} files, sha256 {}",
-                release.name,
-                release.version,
-                release.components.len(),
-                release.archive_sha256
-            ))?;
+            let inventory = &cli.global.inventory;
+            // Where packages are built there may be no inventory; one that is named must be there.
+            let policy = if inventory.as_os_str() == "rollup.toml" && !inventory.exists() {
+                screen.tell("note: no inventory here, so signature and destinations are not held against one");
+                anything()
+            } else {
+                Site::load(inventory, screen.color())?.inventory.package
+            };
+            let (release, _) = read_archive(file, policy).await?;
+            let (name, version, sha256) = (&release.name, &release.version, &release.archive_sha256);
+            let files = release.components.len();
+            let text = format!("{name} {version}: {files} files, sha256 {sha256}");
+            (json!({ "name": name, "version": version, "files": files, "sha256": sha256 }), text)
         }
-    }
+    };
+    screen.data(&match screen.json() {
+        true => serde_json::to_string_pretty(&document).map_err(anyhow::Error::from)?,
+        false => text,
+    })?;
     Ok(exit::DONE)
+}
+
+/// Every package that is one.
+fn anything() -> PackagePolicy {
+    PackagePolicy { allow_unsigned: true, allowed_destinations: vec!["/".to_owned()] }
 }

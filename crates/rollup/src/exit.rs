@@ -39,6 +39,8 @@ Exit codes:
 pub(crate) struct Exit {
     /// One of the constants of this module.
     pub(crate) code: u8,
+    /// What is told before the error: findings, or mistakes in a file at their lines.
+    pub(crate) page: Option<String>,
     /// What happened, outermost first.
     pub(crate) error: anyhow::Error,
     /// The next command, or file and line.
@@ -51,12 +53,19 @@ pub(crate) type Ended = Result<u8, Exit>;
 impl Exit {
     /// An error with a code of its own.
     pub(crate) fn new(code: u8, error: impl fmt::Display) -> Self {
-        Self { code, error: anyhow::anyhow!("{error}"), hint: None }
+        Self { code, page: None, error: anyhow::anyhow!("{error}"), hint: None }
     }
 
     /// A mistake in what was typed or written.
     pub(crate) fn usage(error: impl fmt::Display) -> Self {
         Self::new(USAGE, error)
+    }
+
+    /// The same error after a page.
+    #[must_use]
+    pub(crate) fn page(mut self, page: String) -> Self {
+        self.page = Some(page);
+        self
     }
 
     /// The same error with the next command.
@@ -69,7 +78,7 @@ impl Exit {
 
 impl From<anyhow::Error> for Exit {
     fn from(error: anyhow::Error) -> Self {
-        Self { code: UNEXPECTED, error, hint: None }
+        Self { code: UNEXPECTED, page: None, error, hint: None }
     }
 }
 
@@ -82,13 +91,15 @@ impl From<std::io::Error> for Exit {
 impl From<rollup_engine::journal::JournalError> for Exit {
     fn from(error: rollup_engine::journal::JournalError) -> Self {
         use rollup_engine::journal::JournalError;
+        let copies = "each node keeps a copy in /var/lib/rollup/runs; compare before anything else";
         let hint = match &error {
-            JournalError::Damaged { .. } | JournalError::PlanChanged { .. } => {
-                Some("each node keeps a copy in /var/lib/rollup/runs; compare before anything else".to_owned())
-            }
-            _ => None,
+            JournalError::Damaged { .. } | JournalError::PlanChanged { .. } => Some(copies),
+            JournalError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Some(copies),
+            JournalError::Io { .. } => Some("runs need a directory that can be written: --state-dir DIR"),
+            JournalError::InUse { .. } => None,
         };
+        let hint = hint.map(str::to_owned);
         let code = if matches!(error, JournalError::InUse { .. }) { LOCKED } else { UNEXPECTED };
-        Self { code, error: error.into(), hint }
+        Self { code, page: None, error: error.into(), hint }
     }
 }

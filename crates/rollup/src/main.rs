@@ -10,6 +10,8 @@ mod screen;
 mod show;
 mod site;
 mod store;
+mod taking_back;
+mod typed;
 
 use std::process::ExitCode;
 
@@ -44,9 +46,23 @@ fn main() -> ExitCode {
 }
 
 fn report(screen: &Screen, exit: &Exit) -> ExitCode {
-    let hint = exit.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-    screen.tell(&format!("error: {:#}{hint}", exit.error));
+    let hint = exit.hint.as_ref().map(|hint| format!("\nhint: {}", screen.typed(hint))).unwrap_or_default();
+    let page = exit.page.as_ref().map(|page| format!("{}\n\n", page.trim_end())).unwrap_or_default();
+    screen.tell(&format!("{page}error: {}{hint}", causes(&exit.error)));
     ExitCode::from(exit.code)
+}
+
+/// What happened, outermost first; a cause that the layer above has already named is not said twice.
+fn causes(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string).filter(|cause| !cause.is_empty()) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text.push_str(&format!(": {cause}"));
+        }
+    }
+    text
 }
 
 /// The debug log, only when asked for by `-vv` or `ROLLUP_LOG`.

@@ -10,38 +10,44 @@ use rollup_engine::{Examined, Stage, fetch_mirror, lock};
 use rollup_model::{
     Finding, Inventory, NodeName, Plan, Playbook, Release, RunState, StepId,
     compile::{Identity, Site as Grounds},
+    inventory::PackagePolicy,
     plan::hex,
     playbook,
 };
 use rollup_remote::ReadOnly;
-use rollup_ui::pages::{self, Locked, Next};
+use rollup_ui::pages::{self, Locked};
 
 use crate::{
     cli::UpgradeArguments,
     exit::{BLOCKED, Exit, LOCKED, USAGE},
     screen::Screen,
     site::{Site, diagnosed, versions},
+    typed::quoted_option,
 };
 
 const BUILT_IN: &str = include_str!("../../../playbooks/ha-upgrade.toml");
 
+/// Reads a package by a policy; also returns its entries.
+pub(crate) async fn read_archive(file: &Path, policy: PackagePolicy) -> Result<(Release, package::Listing), Exit> {
+    if !file.is_file() {
+        return Err(Exit::usage(format!("there is no package {}", file.display()))
+            .hint("name the file, for example DIR/NAME-VERSION.tar.gz"));
+    }
+    let file = std::path::absolute(file)?;
+    let read = tokio::task::spawn_blocking(move || package::read(&file, &policy)).await;
+    read.map_err(|error| Exit::from(anyhow::Error::from(error)))?.map_err(refused)
+}
+
 /// Reads the package with every check that needs no node (PKG-1, PKG-4).
 pub(crate) async fn read_package(file: &Path, inventory: &Inventory) -> Result<Release, Exit> {
-    if !file.exists() {
-        return Err(Exit::usage(format!("there is no package {}", file.display()))
-            .hint("name the file: --pkg DIR/NAME-VERSION.tar.gz"));
-    }
-    let (file, policy) = (std::path::absolute(file)?, inventory.package.clone());
-    let read = tokio::task::spawn_blocking(move || package::read(&file, &policy)).await;
-    let read = read.map_err(|error| Exit::from(anyhow::Error::from(error)))?;
-    let (release, _) = read.map_err(refused)?;
+    let (release, _) = read_archive(file, inventory.package.clone()).await?;
     Ok(release)
 }
 
 /// A package that is not accepted, as an end of the program.
 pub(crate) fn refused(error: package::PackageError) -> Exit {
     let hint = error.hint();
-    let exit = Exit { code: BLOCKED, error: error.into(), hint: None };
+    let exit = Exit { error: error.into(), ..Exit::new(BLOCKED, "") };
     match hint {
         Some(hint) => exit.hint(hint),
         None => exit,
@@ -85,9 +91,10 @@ pub(crate) async fn locked(site: &Site, screen: &Screen, node: &NodeName, holder
     let step: Option<StepId> = mirror.and_then(|mirror| RunState::fold(&mirror.records).step);
     let run = &holder.run;
     let next = [
-        Next::new(format!("rollup status {run}"), format!("see where it stands, on {}", holder.by.host)),
-        Next::new(format!("rollup resume {run}"), "go on with it there when its process is dead"),
-        Next::new(format!("rollup unlock {run} --reason '…'"), "free the nodes when it will never go on"),
+        screen.next(&format!("rollup status {run}"), &format!("see where it stands, on {}", holder.by.host)),
+        screen.next(&format!("rollup resume {run}"), "go on with it there when no process works on it"),
+        screen.next(&format!("rollup rollback --run {run}"), "or take it back there"),
+        screen.next(&format!("rollup unlock {run} --reason '…'"), "free the nodes when it will never go on"),
     ];
     let page = Locked { node, run, by: &holder.by, step: step.as_ref(), since: holder.since };
     Exit::new(LOCKED, pages::locked_page(&page, jiff::Timestamp::now(), &next, screen.err()))
@@ -113,11 +120,20 @@ pub(crate) async fn plan_upgrade(site: &Site, typed: &UpgradeArguments, screen: 
     if !errors.is_empty() {
         let count = errors.len();
         let page = screen.findings(&examined.findings);
-        let error = format!("{page}\n{count} check{} said no; nothing was changed", if count == 1 { "" } else { "s" });
-        let hint = format!("mend what is listed, then: rollup precheck --pkg {}", typed.pkg.display());
-        return Err(Exit::new(BLOCKED, error).hint(hint));
+        let error = format!("{count} check{} said no; nothing was changed", if count == 1 { "" } else { "s" });
+        let pkg = quoted_option("--pkg", Some(&typed.pkg));
+        return Err(Exit::new(BLOCKED, error)
+            .page(page)
+            .hint(format!("mend what is listed, then: rollup precheck{pkg}")));
     }
-    let plan = compile(site, &playbook, &release, &examined)?;
+    let plan = compile(site, &playbook, &release, &examined).map_err(|exit| {
+        let again = format!(
+            "{}{}",
+            quoted_option("--playbook", typed.playbook.as_deref()),
+            quoted_option("--pkg", Some(&typed.pkg))
+        );
+        exit.hint(format!("mend the playbook, then: rollup plan{again}"))
+    })?;
     Ok(Planned { plan, findings: examined.findings })
 }
 
@@ -130,7 +146,6 @@ fn compile(site: &Site, playbook: &Playbook, release: &Release, examined: &Exami
             .map(|p| p.hint.as_ref().map_or_else(|| p.message.clone(), |hint| format!("{} ({hint})", p.message)))
             .collect();
         Exit::new(USAGE, format!("playbook `{}` gives no plan:\n  {}", playbook.name, lines.join("\n  ")))
-            .hint("mend the playbook, then: rollup plan --playbook FILE --pkg FILE")
     })
 }
 

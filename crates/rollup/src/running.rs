@@ -7,11 +7,13 @@ use rollup_engine::{
     journal::Journal,
     lock::{self, Holder, Taken},
 };
-use rollup_model::{Event, Plan, RunId, RunState, event::StopReason};
+use rollup_model::{
+    Event, NodeName, PhaseId, Plan, Record, RunId, RunState, Severity, Sink, StepState, event::StopReason,
+};
 use rollup_ui::pages::{self, Ending, Names, Next, Serving};
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::watch,
+    sync::{oneshot, watch},
 };
 
 use crate::{
@@ -37,6 +39,28 @@ pub(crate) fn kind_of(plan: &Plan) -> Kind {
     if plan.takes_back.is_some() { Kind::Rollback } else { Kind::Upgrade }
 }
 
+/// Refuses to pause where no pause is possible: a wrong word here would let a run go on through its cutover.
+pub(crate) fn check_phase(running: &Running, plan: &Plan, state: &RunState) -> Result<(), Exit> {
+    let Some(phase) = &running.pause_before else { return Ok(()) };
+    let begun = |id: &PhaseId| {
+        let mut steps = plan.steps.iter().filter(|step| step.phase == *id);
+        steps.any(|step| state.get(&step.id) != StepState::Pending)
+    };
+    let ahead: Vec<_> = plan.phases.iter().map(|phase| &phase.id).filter(|id| !begun(id)).collect();
+    if ahead.contains(&phase) {
+        return Ok(());
+    }
+    let error = match plan.phase(phase) {
+        Some(_) => format!("phase `{phase}` has already begun"),
+        None => format!("there is no phase `{phase}`"),
+    };
+    let names: Vec<_> = ahead.into_iter().map(PhaseId::as_str).collect();
+    Err(Exit::usage(error).hint(match names.is_empty() {
+        true => "there is no phase left to pause before".to_owned(),
+        false => format!("--pause-before one of: {}", names.join(", ")),
+    }))
+}
+
 /// Begins a run of `plan`.
 pub(crate) async fn begin(site: &Site, store: &Store, plan: &Plan, running: &Running, screen: &Screen) -> Ended {
     // The run is on disk before the nodes are locked for it: a lock always names a run that can go on.
@@ -58,18 +82,22 @@ pub(crate) async fn go_on(store: &Store, run: &RunId, running: &Running, screen:
     })?;
     let state = RunState::fold(&stored.records);
     let plan = stored.plan;
-    let site = Site::of(plan.inventory.clone(), None)?;
+    check_phase(running, &plan, &state)?;
+    let site = Site::of(plan.inventory.clone())?;
     if !is_open(&state) {
         return over(&site, journal, &plan, state, screen).await;
     }
-    take_locks(&site, &plan, screen).await?;
+    take_locks(&site, &plan, screen).await.map_err(|exit| match exit.code {
+        exit::UNEXPECTED => Exit { code: exit::FAILED, ..exit }.hint(format!("rollup resume {run}")),
+        _ => exit,
+    })?;
     let waiting = screen.waiting("looking at the nodes");
     let examined = site.examine(plan.release.as_ref(), Stage::Resumed).await;
     drop(waiting);
     let errors = examined.errors();
     if !errors.is_empty() {
-        let page = screen.findings(&errors);
-        return Err(Exit::new(exit::FAILED, format!("{page}\nthe run cannot go on while this is so"))
+        return Err(Exit::new(exit::FAILED, "the run cannot go on while this is so")
+            .page(screen.findings(&errors))
             .hint(format!("mend what is listed, then: rollup resume {run}")));
     }
     go(&site, store, journal, &plan, state, running, screen).await
@@ -110,7 +138,9 @@ async fn go(
     screen: &Screen,
 ) -> Ended {
     let fresh = state.started.is_none();
-    let Following { sinks, lines } = screen.follow(plan, &state);
+    let Following { mut sinks, lines } = screen.follow(plan, &state);
+    let (begun, has_begun) = oneshot::channel();
+    sinks.push(Box::new(Begun(Some(begun))));
     let recorder = Arc::new(Recorder::new(journal, state, &plan.run, site.hosts.clone(), sinks)?);
     let engine = Engine {
         registry: Arc::clone(&site.registry),
@@ -119,8 +149,14 @@ async fn go(
         stop: Stop::default(),
     };
     let (end_meter, ended) = watch::channel(false);
-    let meter =
-        plan.inventory.meter.clone().map(|meter| tokio::spawn(health::meter(meter, Arc::clone(&recorder), ended)));
+    let meter = plan.inventory.meter.clone().map(|meter| {
+        let recorder = Arc::clone(&recorder);
+        tokio::spawn(async move {
+            if has_begun.await.is_ok() {
+                health::meter(meter, recorder, ended).await;
+            }
+        })
+    });
     let options = Options { pause_before: running.pause_before.clone() };
     let work = async {
         if fresh {
@@ -134,7 +170,7 @@ async fn go(
     let mut work = Box::pin(work);
     let end = loop {
         tokio::select! {
-            end = &mut work => break end?,
+            end = &mut work => break Some(end.map_err(|error| broken_off(plan, error))?),
             _ = tick.tick() => {
                 if let Some(lines) = &lines {
                     // A log that is gone needs no more lines.
@@ -143,14 +179,21 @@ async fn go(
             }
             () = signals.next() => {
                 if engine.stop.asked() {
-                    return Err(Exit::new(exit::STOPPED, "detached at once; the step that ran is in doubt until the nodes are asked")
-                        .hint(format!("rollup resume {}", plan.run)));
+                    break None;
                 }
                 engine.stop.ask();
                 let text = "stopping after this step; once more to detach at once".to_owned();
                 recorder.show(Event::Note { node: None, text });
             }
         }
+    };
+    let Some(end) = end else {
+        // The displays go first: nothing may write over the last words.
+        drop(work);
+        drop(engine);
+        drop(recorder);
+        let error = "detached at once; the step that ran is in doubt until the nodes are asked";
+        return Err(Exit::new(exit::STOPPED, error).hint(format!("rollup resume {}", plan.run)));
     };
     // Whoever watches sees the last totals before the page.
     let _ = end_meter.send(true);
@@ -164,6 +207,27 @@ async fn go(
     let state = recorder.state();
     drop(recorder);
     finish(site, store, plan, &state, &end, screen).await
+}
+
+/// A run that could not be carried to a regular end, for example since its journal cannot be written.
+fn broken_off(plan: &Plan, error: anyhow::Error) -> Exit {
+    let code = if kind_of(plan) == Kind::Rollback { exit::ROLLBACK_FAILED } else { exit::FAILED };
+    Exit { code, ..error.into() }.hint(format!("mend it, then: rollup resume {}", plan.run))
+}
+
+/// Lets the meter begin after the run: the first record names the plan that all later ones are held against.
+struct Begun(Option<oneshot::Sender<()>>);
+
+impl Sink for Begun {
+    fn event(&mut self, record: &Record) -> std::io::Result<()> {
+        if matches!(record.event, Event::RunStarted { .. } | Event::RunResumed { .. })
+            && let Some(begun) = self.0.take()
+        {
+            // Without a meter nobody waits.
+            let _ = begun.send(());
+        }
+        Ok(())
+    }
 }
 
 struct Signals([tokio::signal::unix::Signal; 3]);
@@ -185,7 +249,8 @@ async fn finish(site: &Site, store: &Store, plan: &Plan, state: &RunState, end: 
     let over = matches!(end, End::Finished | End::Stopped(StopReason::Blocked));
     if over {
         for (node, error) in lock::release(&site.hosts, run).await {
-            screen.tell(&format!("warning: the lock on {node} could not be given back: {error}\nhint: rollup unlock {run} --reason 'run is over'"));
+            let hint = screen.typed(&format!("rollup unlock {run} --reason 'run is over'"));
+            screen.tell(&format!("warning: the lock on {node} could not be given back: {error}\nhint: {hint}"));
         }
     }
     if let (End::Finished, Some(taken_back)) = (end, &plan.takes_back)
@@ -202,7 +267,7 @@ async fn finish(site: &Site, store: &Store, plan: &Plan, state: &RunState, end: 
         (End::Stopped(StopReason::Failed), Kind::Rollback) => exit::ROLLBACK_FAILED,
         (End::Stopped(StopReason::Operator | StopReason::Pause), _) => exit::STOPPED,
     };
-    let (serving, next) = (serving(site).await, next_commands(plan, end));
+    let (serving, next) = (serving(site).await, next_commands(plan, end, screen));
     let stopped = match end {
         End::Finished => None,
         End::Stopped(reason) => Some(*reason),
@@ -212,7 +277,7 @@ async fn finish(site: &Site, store: &Store, plan: &Plan, state: &RunState, end: 
     if screen.json() {
         screen.data(&pages::report_json(&ending).map_err(anyhow::Error::from)?)?;
     } else {
-        screen.tell(&pages::end_page(&ending, screen.err()));
+        screen.tell(&screen.typed(&pages::end_page(&ending, screen.err())));
     }
     Ok(code)
 }
@@ -220,31 +285,51 @@ async fn finish(site: &Site, store: &Store, plan: &Plan, state: &RunState, end: 
 /// What serves now, as far as the nodes answer.
 async fn serving(site: &Site) -> Serving {
     let examined = site.examine(None, Stage::Resumed).await;
-    Serving {
-        vip: keepalived::vip_owner(&examined.facts, &site.inventory),
-        db_primary: gaussdb::primary_node(&examined.facts, &site.inventory),
-    }
+    let facts = &examined.facts;
+    // A node that does not answer must not hide that the other one serves; two owners are no answer at all.
+    let has_vip = |node: &&NodeName| {
+        facts.get::<keepalived::KeepalivedFacts>(node, "keepalived").is_some_and(|facts| facts.vip_here)
+    };
+    let mut owners = site.inventory.node_names().filter(has_vip);
+    let vip = owners.next().filter(|_| owners.next().is_none()).cloned();
+    let service = vip.as_ref().and_then(|node| {
+        let facts = facts.get::<health::HealthFacts>(node, "health")?;
+        let findings = health::problems(&site.inventory, node, &facts, "HLT-1");
+        let mut wrong = findings.iter().filter(|finding| finding.severity == Severity::Error);
+        Some(match wrong.next() {
+            None => format!("healthy on {node}"),
+            Some(first) => {
+                format!(
+                    "NOT healthy on {node}: expected {}, found {}",
+                    first.expected,
+                    rollup_ui::one_line(&first.found)
+                )
+            }
+        })
+    });
+    Serving { vip, service, db_primary: gaussdb::primary_node(facts, &site.inventory) }
 }
 
 /// What to type next; never empty.
-fn next_commands(plan: &Plan, end: &End) -> Vec<Next> {
+fn next_commands(plan: &Plan, end: &End, screen: &Screen) -> Vec<Next> {
     let run = &plan.run;
-    let status = Next::new(format!("rollup status {run}"), "see every step again");
-    let back = Next::new(format!("rollup rollback --run {run}"), "take back what it changed");
+    let resume = |why| screen.next(&format!("rollup resume {run}"), why);
+    let status = screen.next(&format!("rollup status {run}"), "see every phase again");
+    let back = screen.next(&format!("rollup rollback --run {run}"), "take back what it changed");
     match (end, kind_of(plan)) {
         (End::Finished, Kind::Upgrade) => vec![status, back],
         (End::Finished, Kind::Rollback) => {
-            vec![Next::new("rollup precheck", "see whether the pair is ready again"), status]
+            vec![screen.next("rollup precheck", "see whether the pair is ready again"), status]
         }
-        (End::Stopped(StopReason::Blocked), _) => vec![Next::new("rollup precheck", "look again")],
+        (End::Stopped(StopReason::Blocked), _) => vec![screen.next("rollup precheck", "look again")],
         (End::Stopped(StopReason::Operator | StopReason::Pause), Kind::Upgrade) => {
-            vec![Next::new(format!("rollup resume {run}"), "go on"), back, status]
+            vec![resume("go on"), back, status]
         }
         (End::Stopped(_), Kind::Upgrade) => {
-            vec![Next::new(format!("rollup resume {run}"), "try again from the failed step"), back, status]
+            vec![resume("try again from the failed step"), back, status]
         }
         (End::Stopped(_), Kind::Rollback) => {
-            vec![Next::new(format!("rollup resume {run}"), "go on taking back"), status]
+            vec![resume("go on taking back"), status]
         }
     }
 }

@@ -8,11 +8,15 @@ use std::{
 use console::Term;
 use indicatif::{ProgressBar, ProgressStyle};
 use rollup_model::{Finding, Plan, RunState, Sink};
-use rollup_ui::{Bars, JsonLines, Lines, Style, pages};
+use rollup_ui::{
+    Bars, JsonLines, Lines, Style,
+    pages::{self, Next},
+};
 
 use crate::{
     cli::{Color, Global},
     exit::Exit,
+    typed::Typed,
 };
 
 /// How to talk to the operator.
@@ -22,6 +26,7 @@ pub(crate) struct Screen {
     json: bool,
     verbose: bool,
     quiet: bool,
+    typed: Typed,
 }
 
 impl Screen {
@@ -39,7 +44,18 @@ impl Screen {
             json: global.json,
             verbose: global.verbose > 0,
             quiet: global.quiet,
+            typed: Typed::new(global),
         }
+    }
+
+    /// Commands as they must be typed here: with the options that told this process where to look.
+    pub(crate) fn typed(&self, text: &str) -> String {
+        self.typed.complete(text)
+    }
+
+    /// A command to type next, and what for.
+    pub(crate) fn next(&self, command: &str, why: &str) -> Next {
+        Next::new(self.typed(command), why)
     }
 
     /// Style of standard output.
@@ -88,7 +104,14 @@ impl Screen {
 
     /// A page of findings for standard error.
     pub(crate) fn findings(&self, findings: &[Finding]) -> String {
-        pages::findings_table(findings, self.verbose, &self.err)
+        pages::findings_table(&self.typed_fixes(findings), self.verbose, &self.err)
+    }
+
+    /// Findings whose remedies can be typed as they stand.
+    pub(crate) fn typed_fixes(&self, findings: &[Finding]) -> Vec<Finding> {
+        let typed =
+            |finding: &Finding| Finding { fix: finding.fix.as_ref().map(|fix| self.typed(fix)), ..finding.clone() };
+        findings.iter().map(typed).collect()
     }
 
     /// A spinner while something short is waited for; gone when dropped.
@@ -130,8 +153,7 @@ impl Screen {
             return Ok(true);
         }
         if !io::stderr().is_terminal() || !io::stdin().is_terminal() {
-            return Err(Exit::usage("nobody can be asked without a terminal, and this may interrupt clients")
-                .hint(format!("{command} --yes")));
+            return Err(Exit::usage("nobody can be asked without a terminal").hint(format!("{command} --yes")));
         }
         let asked = dialoguer::Confirm::new().with_prompt(question).default(false).interact_opt();
         asked.map(|answer| answer == Some(true)).map_err(|error| anyhow::Error::from(error).into())

@@ -26,24 +26,26 @@ pub(crate) fn status(store: &Store, run: &RunId, screen: &Screen) -> Ended {
         )?;
     } else {
         let names = Names { program: "rollup".to_owned(), run: run.clone() };
-        screen.data(&pages::status_page(&stored.plan, &state, jiff::Timestamp::now(), live, &names, screen.out()))?;
+        let page = pages::status_page(&stored.plan, &state, jiff::Timestamp::now(), live, &names, screen.out());
+        screen.data(&screen.typed(&page))?;
     }
     Ok(exit::DONE)
 }
 
 /// All runs of this machine, newest first.
 pub(crate) fn runs(store: &Store, screen: &Screen) -> Ended {
-    let mut rows = Vec::new();
-    for run in store.list() {
-        match store.read(&run) {
-            Ok((stored, state)) => rows.push(RunRow::new(&stored.plan, &state, is_live(&state, &store.dir(&run)))),
+    let (mut rows, runs) = (Vec::new(), store.list());
+    let damaged = |rows: &[RunRow]| rows.is_empty() && !runs.is_empty();
+    for run in &runs {
+        match store.read(run) {
+            Ok((stored, state)) => rows.push(RunRow::new(&stored.plan, &state, is_live(&state, &store.dir(run)))),
             // One damaged run must not hide the others.
             Err(exit) => screen.tell(&format!("warning: run {run} cannot be read: {:#}", exit.error)),
         }
     }
     if screen.json() {
         json(&rows, screen)?
-    } else {
+    } else if !damaged(&rows) {
         screen.data(&pages::runs_table(&rows, screen.out()))?
     }
     Ok(exit::DONE)
@@ -117,15 +119,31 @@ pub(crate) async fn subject(site: &Site, name: &str, screen: &Screen) -> Ended {
     if screen.json() {
         json(&serde_json::json!({ "nodes": facts, "findings": examined.findings }), screen)?;
     } else {
-        for (node, facts) in &facts {
-            let values: Vec<_> =
-                facts.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), plain(value))).collect();
-            screen.data(&pages::key_values(node.as_str(), &values, screen.out()))?;
+        let mut page = String::new();
+        for (node, facts) in facts.iter().filter(|_| screen.verbose()) {
+            let mut values = Vec::new();
+            flat("", facts, &mut values);
+            page.push_str(&pages::key_values(node.as_str(), &values, screen.out()));
+            page.push('\n');
         }
-        screen.data(&pages::findings_table(&examined.findings, screen.verbose(), screen.out()))?;
+        // Who asks for one subject wants to see what is good, too.
+        page.push_str(&pages::findings_table(&examined.findings, true, screen.out()));
+        screen.data(&page)?;
     }
     let bad = examined.findings.iter().any(|finding| finding.severity == Severity::Error);
     Ok(if bad { exit::BLOCKED } else { exit::DONE })
+}
+
+/// Facts as names and values, one line each: `running.effective_priority`, `110`.
+fn flat(name: &str, value: &serde_json::Value, values: &mut Vec<(String, String)>) {
+    if let Some(fields) = value.as_object().filter(|fields| !fields.is_empty()) {
+        let dot = if name.is_empty() { "" } else { "." };
+        for (key, value) in fields {
+            flat(&format!("{name}{dot}{key}"), value, values);
+        }
+        return;
+    }
+    values.push((name.to_owned(), plain(value)));
 }
 
 /// A value without JSON's quotes; long ones are cut.

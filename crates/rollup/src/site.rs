@@ -38,8 +38,8 @@ pub(crate) fn diagnosed(file: &Path, text: &str, problems: &[Diagnostic], color:
     let name = file.display().to_string();
     let pages: Vec<_> = problems.iter().map(|problem| problem.render(&name, text, color)).collect();
     let count = problems.len();
-    let error = format!("{}\n\n{name} has {count} mistake{}", pages.join("\n\n"), if count == 1 { "" } else { "s" });
-    Exit::new(USAGE, error).hint(format!("mend {name}, then type the same command again"))
+    let error = format!("{name} has {count} mistake{}", if count == 1 { "" } else { "s" });
+    Exit::new(USAGE, error).page(pages.join("\n\n")).hint(format!("mend {name}, then type the same command again"))
 }
 
 impl Site {
@@ -49,20 +49,33 @@ impl Site {
             Exit::usage(format!("cannot read the inventory {}: {error}", file.display()))
                 .hint("write one (README.md has an example), or name it: rollup --inventory FILE …")
         })?;
-        let inventory = inventory::load(&text).map_err(|problems| diagnosed(file, &text, &problems, color))?;
-        Self::of(inventory, file.parent())
+        let mut inventory = inventory::load(&text).map_err(|problems| diagnosed(file, &text, &problems, color))?;
+        // Relative file names are meant from the inventory. A plan keeps them, and is gone on with from anywhere.
+        let base = std::path::absolute(file.parent().unwrap_or(Path::new("")).join("."))?;
+        let ssh = &mut inventory.ssh;
+        for (key, name) in [
+            ("identity_file", &mut ssh.identity_file),
+            ("known_hosts", &mut ssh.known_hosts),
+            ("config_file", &mut ssh.config_file),
+        ] {
+            let Some(name) = name.as_mut().filter(|name| !name.starts_with("~/")) else { continue };
+            let path = base.join(&*name);
+            if !path.exists() {
+                // ssh itself would say no more than "permission denied".
+                return Err(Exit::usage(format!("ssh.{key}: there is no file {}", path.display()))
+                    .hint(format!("correct ssh.{key} in {}", file.display())));
+            }
+            *name = path.display().to_string();
+        }
+        Self::of(inventory)
     }
 
-    /// Prepares the hosts of an inventory. Relative file names in it are meant from `base`.
-    pub(crate) fn of(inventory: Inventory, base: Option<&Path>) -> Result<Self, Exit> {
+    /// Prepares the hosts of an inventory.
+    pub(crate) fn of(inventory: Inventory) -> Result<Self, Exit> {
         let file = |name: &Option<String>| {
-            name.as_ref().map(|name| {
-                let home = std::env::var_os("HOME").filter(|_| name.starts_with("~/"));
-                match (home, base) {
-                    (Some(home), _) => Path::new(&home).join(&name[2..]),
-                    (None, Some(base)) => base.join(name),
-                    (None, None) => name.into(),
-                }
+            name.as_ref().map(|name| match std::env::var_os("HOME").filter(|_| name.starts_with("~/")) {
+                Some(home) => Path::new(&home).join(&name[2..]),
+                None => name.into(),
             })
         };
         let mut hosts = Hosts::new();

@@ -65,10 +65,13 @@ impl Store {
             self.read(run)?;
             return Ok(run.clone());
         }
-        let found = self.list().into_iter().find(|run| self.read(run).is_ok_and(|(_, state)| wanted(&state)));
-        found.ok_or_else(|| {
-            Exit::usage(format!("there is no {what} in {}", self.runs.display())).hint("rollup runs list")
-        })
+        for run in self.list() {
+            // A run that cannot be read may be the one that is meant: nothing older is taken in its place.
+            if wanted(&self.read(&run)?.1) {
+                return Ok(run);
+            }
+        }
+        Err(Exit::usage(format!("there is no {what} in {}", self.runs.display())).hint("rollup runs list"))
     }
 }
 

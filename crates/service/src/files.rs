@@ -19,10 +19,12 @@ while IFS= read -r path; do
 done
 "#;
 
-/// Places files. `$1` directory of the staged package; stdin: `SOURCE<TAB>DESTINATION<TAB>OWNER<TAB>GROUP<TAB>MODE<TAB>SHA256`.
+/// Places files. `$1` directory of the staged package, then units; stdin: `SOURCE<TAB>DESTINATION<TAB>OWNER<TAB>GROUP<TAB>MODE<TAB>SHA256`.
 /// The new file is whole, verified and on disk beside the old one before the rename: a power cut leaves one or the other.
+/// Units that were stopped for this, and came up again because the node booted, are stopped once more.
 const INSTALL: &str = r#"
-staged=$1 reload=no
+staged=$1 reload=no; shift
+[ ! -e /var/lib/rollup/units-stopped ] || systemctl stop "$@"
 tab=$(printf '\t')
 while IFS=$tab read -r source destination owner group mode sha; do
   dir=$(dirname "$destination")
@@ -126,7 +128,9 @@ impl Action for Install {
                     + "\n"
             })
             .collect();
-        let cmd = Cmd::mutate("files.install", INSTALL, [format!("{}/tree", cx.plan.staging())])
+        let units = cx.inventory().service.units.iter().rev().cloned();
+        let args = [format!("{}/tree", cx.plan.staging())].into_iter().chain(units);
+        let cmd = Cmd::mutate("files.install", INSTALL, args)
             .stdin(Stdin::Bytes(list.into_bytes()))
             .deadline(cx.inventory().limits.distribute.duration());
         cx.change()?.exec(&cmd).await.context("cannot place the files")?;

@@ -52,7 +52,19 @@ impl Subject for ServiceSubject {
             .on(node)
             .fix(format!("take a package of {} that upgrades from this version", release.name))
         });
-        each.collect()
+        let mut findings: Vec<_> = each.collect();
+        let nodes = cx.each(self);
+        let all_new = !nodes.is_empty() && nodes.iter().all(|(_, facts)| facts.version == release.version);
+        if all_new {
+            // Going on would replace nothing and still move the VIP, and the new backup set takes the older one's place.
+            let found = format!("{} on every node", release.version);
+            findings.push(
+                Finding::check("package.new", "PRE-9", false, "a node without this version", found)
+                    .only_warn()
+                    .fix("nothing needs to be installed; to look: rollup health"),
+            );
+        }
+        findings
     }
 }
 

@@ -1,4 +1,7 @@
 //! Units: stopped in reverse order and seen gone, started in order and seen active.
+//!
+//! Between the two a mark is on the node. A node that boots meanwhile brings its units up by itself, with what is in
+//! place then; the mark tells such units from those that were started with everything in place.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// Prints for each unit `NAME STATE PROCESSES`: its active state, and how many processes its control group still holds.
-/// A unit that stopped may leave processes behind (KillMode=process); only an empty group is gone.
+/// A unit that stopped may leave processes behind (KillMode=process); only an empty group is gone. A last line `marked`
+/// when units were stopped by us and not started again.
 const LOOK: &str = r#"
 for unit in "$@"; do
   state=$(systemctl show -p ActiveState --value "$unit")
@@ -21,15 +25,27 @@ for unit in "$@"; do
   done
   echo "$unit $state $count"
 done
+[ ! -e /var/lib/rollup/units-stopped ] || echo marked
 "#;
 
-const STOP: &str = r#"systemctl stop "$@""#;
+/// The mark comes first, and is on disk: a power cut at any later moment finds it.
+const STOP: &str = r#"
+mkdir -p /var/lib/rollup
+: > /var/lib/rollup/units-stopped
+sync /var/lib/rollup/units-stopped /var/lib/rollup
+systemctl stop "$@"
+"#;
 
 /// A unit that failed before may not be started again until its counter is reset; unit files may have been replaced.
+/// Units that a boot brought up meanwhile are started anew.
 const START: &str = r#"
+mark=/var/lib/rollup/units-stopped
 systemctl daemon-reload
+[ ! -e "$mark" ] || systemctl stop "$@"
 systemctl reset-failed "$@" 2>/dev/null || true
 for unit in "$@"; do systemctl start "$unit"; done
+rm -f "$mark"
+sync /var/lib/rollup 2>/dev/null || true
 "#;
 
 /// What `systemctl` says of one unit.
@@ -41,9 +57,18 @@ struct UnitState {
     processes: u32,
 }
 
-fn parse(text: &str) -> Result<BTreeMap<String, UnitState>> {
-    text.lines()
-        .filter(|line| !line.trim().is_empty())
+/// What is seen of all units.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Units {
+    states: BTreeMap<String, UnitState>,
+    /// We stopped them, and did not start them again.
+    marked: bool,
+}
+
+fn parse(text: &str) -> Result<Units> {
+    let states = text
+        .lines()
+        .filter(|line| !line.trim().is_empty() && *line != "marked")
         .map(|line| {
             let words: Vec<_> = line.split_whitespace().collect();
             let [unit, active, processes] = words[..] else {
@@ -52,10 +77,11 @@ fn parse(text: &str) -> Result<BTreeMap<String, UnitState>> {
             let processes = processes.parse().with_context(|| format!("expected a count, found `{processes}`"))?;
             Ok((unit.to_owned(), UnitState { active: active.to_owned(), processes }))
         })
-        .collect()
+        .collect::<Result<_>>()?;
+    Ok(Units { states, marked: text.lines().any(|line| line == "marked") })
 }
 
-async fn look(cx: &Cx<'_>) -> Result<BTreeMap<String, UnitState>> {
+async fn look(cx: &Cx<'_>) -> Result<Units> {
     let units = &cx.inventory().service.units;
     parse(&cx.host()?.exec(&Cmd::read("units.look", LOOK, units.clone())).await?.stdout)
 }
@@ -79,7 +105,7 @@ pub struct Stop {}
 #[async_trait::async_trait]
 impl Action for Stop {
     async fn check(&self, cx: &Cx<'_>) -> Result<State> {
-        let mut units = look(cx).await?;
+        let mut units = look(cx).await?.states;
         units.retain(|_, unit| !(["inactive", "failed"].contains(&unit.active.as_str()) && unit.processes == 0));
         if units.is_empty() {
             return Ok(State::done());
@@ -111,12 +137,14 @@ pub struct Start {}
 #[async_trait::async_trait]
 impl Action for Start {
     async fn check(&self, cx: &Cx<'_>) -> Result<State> {
-        let mut units = look(cx).await?;
-        units.retain(|_, unit| unit.active != "active");
-        if units.is_empty() {
+        let Units { mut states, marked } = look(cx).await?;
+        // Active all the same: the node booted, and they came up with whatever was in place then.
+        states.retain(|_, unit| marked || unit.active != "active");
+        if states.is_empty() {
             return Ok(State::done());
         }
-        Ok(State::Needed { before: serde_json::to_value(&units)?, because: not_there(cx, &units, "active")? })
+        let expected = if marked { "started after everything was in place" } else { "active" };
+        Ok(State::Needed { before: serde_json::to_value(&states)?, because: not_there(cx, &states, expected)? })
     }
 
     async fn apply(&self, cx: &ApplyCx<'_>) -> Result<()> {
@@ -139,7 +167,10 @@ mod tests {
     #[test]
     fn units_are_read_with_their_left_over_processes() {
         let units = parse("orders-api.service inactive 0\norders-worker.service deactivating 2\n").unwrap();
-        assert_eq!(units["orders-worker.service"], UnitState { active: "deactivating".to_owned(), processes: 2 });
+        let deactivating = UnitState { active: "deactivating".to_owned(), processes: 2 };
+        assert_eq!((&units.states["orders-worker.service"], units.marked), (&deactivating, false));
+        let marked = parse("orders-api.service active 3\nmarked\n").unwrap();
+        assert_eq!((marked.states.len(), marked.marked), (1, true));
         assert!(parse("orders-api.service inactive\n").is_err());
     }
 

@@ -2,7 +2,7 @@
 # Prints the position up to which the other node must have replayed before it may be promoted:
 #   shutdown LSN  this server is stopped; its shutdown checkpoint starts there, so more than LSN must be replayed
 #   standby LSN   this server already runs as a standby and has replayed all it has; at least LSN must be replayed
-# Status 3: refused, nothing was changed.
+# Status 3: refused, nothing was changed. A standby that has come up just now gets a few seconds to connect.
 seen() {
   sql <<'SQL'
 select pg_is_in_recovery(), exists (select from pg_stat_replication where state = 'streaming'
@@ -10,7 +10,10 @@ select pg_is_in_recovery(), exists (select from pg_stat_replication where state 
 SQL
 }
 if pid=$(postmaster); then
-  now=$(seen)
+  for _ in {1..50}; do
+    now=$(seen)
+    case $now in f\|f\|*) sleep 0.1 ;; *) break ;; esac
+  done
   case $now in
     t\|*) printf 'standby %s\n' "${now##*|}"; exit 0 ;;
     f\|t\|*) ;;

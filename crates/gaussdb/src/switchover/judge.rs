@@ -3,7 +3,7 @@
 use rollup_model::{Finding, NodeName, inventory::Node};
 use serde_json::{Value, json};
 
-use crate::{DatabaseFacts, DatabaseRole, facts::Login, findings};
+use crate::{DatabaseFacts, DatabaseRole, Server, facts::Login, findings};
 
 /// What is to be done next. The findings say what is missing.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,11 +24,15 @@ pub(super) enum Situation {
     Rejoin(Vec<Finding>),
     /// The new one is primary, but would come up as a standby.
     Unmark(Vec<Finding>),
+    /// The new one was the primary and was stopped cleanly for a change of roles that ended there; nobody took over.
+    Reinstate(Vec<Finding>),
+    /// The new one is stopped and the other writes: it must follow before it can take over.
+    Return(Vec<Finding>),
 }
 
 /// Judges what was read of both servers.
-pub(super) fn judge(old_name: &NodeName, old: &DatabaseFacts, new_at: &Node, new: &DatabaseFacts) -> Situation {
-    let new_name = &new_at.name;
+pub(super) fn judge(old_at: &Node, old: &DatabaseFacts, new_at: &Node, new: &DatabaseFacts) -> Situation {
+    let (old_name, new_name) = (&old_at.name, &new_at.name);
     let is = |name: &NodeName, facts: &DatabaseFacts, expected: String| {
         Finding::check("database.switchover", "VIP-4", false, expected, facts.summary()).on(name)
     };
@@ -50,7 +54,7 @@ pub(super) fn judge(old_name: &NodeName, old: &DatabaseFacts, new_at: &Node, new
         (Some(DatabaseRole::Standby), Some(DatabaseRole::Primary)) => {
             let Some(server) = &old.server else { return Situation::Wait(Vec::new()) };
             let replication = findings::streaming(new_at, new, old_name, server, 1);
-            if replication.severity == rollup_model::Severity::Error {
+            if replication.severity == rollup_model::Severity::Error && !connects(new, old_at, server) {
                 return Situation::Blocked(vec![replication]);
             }
             // Found out now rather than after the old primary has stopped.
@@ -85,8 +89,35 @@ pub(super) fn judge(old_name: &NodeName, old: &DatabaseFacts, new_at: &Node, new
             }
         },
         (None, _) if new.silent.is_some() => Situation::Wait(missing(new_name, new, "a server that answers")),
+        (None, _) if old.silent.is_some() => Situation::Wait(missing(old_name, old, "a server that answers")),
+        (None, Some(DatabaseRole::Standby)) if is_demoted(new) && nobody_took_over(new, old) => {
+            Situation::Reinstate(missing(new_name, new, "the primary"))
+        }
+        (None, Some(DatabaseRole::Primary)) if is_demoted(new) => {
+            Situation::Return(missing(new_name, new, "a running standby"))
+        }
         (None, _) => Situation::Blocked(missing(new_name, new, "a running standby")),
     }
+}
+
+/// What a demotion leaves: a primary that was stopped cleanly and would come up as a standby.
+fn is_demoted(facts: &DatabaseFacts) -> bool {
+    facts.standby_signal && facts.control.as_ref().is_some_and(|control| control.state == "shut down")
+}
+
+/// The standby has never left the timeline of the stopped primary, and follows nobody else: nothing was written since.
+/// Without a connection a standby tells the timeline of its last restart point, which may be an earlier one.
+fn nobody_took_over(stopped: &DatabaseFacts, standby: &DatabaseFacts) -> bool {
+    let timelines = standby.server.as_ref().zip(stopped.control.as_ref());
+    let behind = timelines.is_some_and(|(server, control)| server.timeline <= control.timeline);
+    behind && !standby.is_streaming_standby()
+}
+
+/// Nobody streams from the primary, and the standby is to: it may have come up just now. Whether it connects is seen by
+/// the primary itself, which refuses to stop while nobody streams from it.
+fn connects(standby: &DatabaseFacts, at: &Node, primary: &Server) -> bool {
+    let upstream = standby.server.as_ref().and_then(|server| server.upstream.as_deref());
+    standby.standby_signal && upstream == Some(at.peer_address()) && primary.walsenders.is_empty()
 }
 
 /// Somebody receives the log from this server.

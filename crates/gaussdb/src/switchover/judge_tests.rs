@@ -11,7 +11,7 @@ fn situation(old: &DatabaseFacts, new: &DatabaseFacts) -> (&'static str, String)
     let inventory: Inventory = fixtures::inventory();
     let [a, b] = inventory.nodes.as_slice() else { panic!("a pair") };
     let first = |findings: Vec<Finding>| findings.first().map(Finding::line).unwrap_or_default();
-    match judge(&a.name, old, b, new) {
+    match judge(a, old, b, new) {
         Situation::Done(evidence) => ("done", evidence.to_string()),
         Situation::Blocked(findings) => ("blocked", first(findings)),
         Situation::Wait(findings) => ("wait", first(findings)),
@@ -20,6 +20,8 @@ fn situation(old: &DatabaseFacts, new: &DatabaseFacts) -> (&'static str, String)
         Situation::Promote(findings) => ("promote", first(findings)),
         Situation::Rejoin(findings) => ("rejoin", first(findings)),
         Situation::Unmark(findings) => ("unmark", first(findings)),
+        Situation::Reinstate(findings) => ("reinstate", first(findings)),
+        Situation::Return(findings) => ("return", first(findings)),
     }
 }
 
@@ -46,6 +48,10 @@ fn every_state_between_two_roles_is_told_from_looks_alone_vip_4() {
         ("wait", fixtures::facts(fixtures::SILENT), alone()),
         ("wait", primary(), fixtures::facts(fixtures::SILENT)),
         ("unmark", standby(), DatabaseFacts { standby_signal: true, ..primary() }),
+        // The way back from a change that ended after the demotion, or after the promotion.
+        ("reinstate", alone(), stopped("shut down")),
+        ("return", primary(), stopped("shut down")),
+        ("demote", with(primary(), |server| server.walsenders.clear()), alone()),
         ("done", standby(), primary()),
     ];
     for (expected, old, new) in cases {
@@ -56,6 +62,7 @@ fn every_state_between_two_roles_is_told_from_looks_alone_vip_4() {
 
 #[test]
 fn nothing_is_promoted_or_stopped_where_a_writer_or_a_write_could_be_lost_vip_4() {
+    let alone = || with(standby(), |server| server.receiver = None);
     let cases = [
         // Two writers.
         (primary(), primary(), "expected one writer, found two: node-a is a primary at 0/3016000 and node-b is"),
@@ -65,6 +72,12 @@ fn nothing_is_promoted_or_stopped_where_a_writer_or_a_write_could_be_lost_vip_4(
         // Nobody to take over.
         (primary(), stopped("shut down in recovery"), "expected a running standby"),
         (primary(), with(standby(), |server| server.receiver = None), "expected a standby that streams from node-a"),
+        // Somebody else has taken over, or may have.
+        (standby(), stopped("shut down"), "expected a running standby"),
+        (with(alone(), |server| server.timeline = 2), stopped("shut down"), "expected a running standby"),
+        (stopped("in production"), stopped("shut down"), "expected a running standby"),
+        // Not stopped by a demotion.
+        (alone(), DatabaseFacts { standby_signal: false, ..stopped("shut down") }, "expected a running standby"),
         // The way back in would be closed.
         (fixtures::facts(fixtures::PRIMARY), standby(), "expected a replication login at node-b"),
         // A third server writes.

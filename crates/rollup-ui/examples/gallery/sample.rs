@@ -308,7 +308,14 @@ pub(crate) fn end_of(plan: &Plan, course: Course) -> Fallible<End> {
             Next::new(format!("rollup status {run}"), "look at this run again"),
         ],
     };
-    Ok(End { serving: Serving { vip: place.clone(), db_primary: place.filter(|_| course != Course::Killed) }, next })
+    Ok(End {
+        serving: Serving {
+            service: place.as_ref().map(|node| format!("healthy on {node}")),
+            vip: place.clone(),
+            db_primary: place.filter(|_| course != Course::Killed),
+        },
+        next,
+    })
 }
 
 pub(crate) struct Lock {

@@ -77,8 +77,11 @@ pub fn end_page(ending: &Ending<'_>, style: &Style) -> String {
 
 fn finished(page: &mut Page<'_>, ending: &Ending<'_>) {
     let Ending { plan, state, .. } = ending;
-    let word = if ending.is_rollback() { "taken back" } else { "done" };
-    page.text(0, Paint::Good, &format!("{word}: {}", plan.title));
+    let headline = match &plan.takes_back {
+        Some(run) => format!("taken back: run {run}"),
+        None => format!("done: {}", plan.title),
+    };
+    page.text(0, Paint::Good, &headline);
     page.blank();
     if let Some(release) = &plan.release {
         for node in plan.inventory.node_names() {
@@ -246,6 +249,10 @@ fn serving(page: &mut Page<'_>, ending: &Ending<'_>) {
         None => format!("not seen; ask with {program} db status"),
     };
     page.entry(2, COLUMN, "VIP", Paint::Plain, &vip);
+    if let Some(service) = &serving.service {
+        let paint = if service.starts_with("healthy") { Paint::Plain } else { Paint::Bad };
+        page.entry(2, COLUMN, "service", paint, &one_line(service));
+    }
     page.entry(2, COLUMN, "database", Paint::Plain, &database);
 }
 

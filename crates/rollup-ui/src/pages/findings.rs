@@ -50,7 +50,8 @@ pub(super) fn one(page: &mut Page<'_>, indent: usize, finding: &Finding) {
     };
     let name = format!("{} ({})", one_line(&finding.id), one_line(&finding.requirement));
     if finding.severity == Severity::Ok {
-        page.signed(indent, sign, Paint::Plain, &format!("{name}  {}", one_line(&finding.found)));
+        let (expected, found) = (one_line(&finding.expected), one_line(&finding.found));
+        page.signed(indent, sign, Paint::Plain, &format!("{name}  {expected}: {found}"));
         return;
     }
     page.signed(indent, sign, Paint::Strong, &name);
@@ -64,6 +65,9 @@ pub(super) fn one(page: &mut Page<'_>, indent: usize, finding: &Finding) {
 /// The findings and their totals as one JSON object.
 pub fn findings_json(findings: &[Finding]) -> String {
     let all = |severity| number(findings.iter(), severity);
+    // What is good needs no remedy, and a template without its values is none.
+    let remedy = |finding: &Finding| finding.fix.clone().filter(|_| finding.severity != Severity::Ok);
+    let findings: Vec<_> = findings.iter().map(|finding| Finding { fix: remedy(finding), ..finding.clone() }).collect();
     let value = json!({
         "ok": all(Severity::Error) == 0,
         "errors": all(Severity::Error),

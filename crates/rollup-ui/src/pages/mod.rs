@@ -51,6 +51,8 @@ impl Next {
 pub struct Serving {
     /// The node that holds the VIP.
     pub vip: Option<NodeName>,
+    /// How the service on that node is: `healthy on node-a`, or what is wrong with it.
+    pub service: Option<String>,
     /// The node whose database takes writes.
     pub db_primary: Option<NodeName>,
 }

@@ -20,7 +20,14 @@ pub fn plan_table(plan: &Plan, style: &Style) -> String {
     headline(&mut page, plan);
     let numbered: Vec<(usize, &Step)> = plan.steps.iter().enumerate().map(|(at, step)| (at + 1, step)).collect();
     let rows: Vec<Vec<Cell>> = numbered.iter().map(|(number, step)| row(*number, step, plan)).collect();
-    let grid = Grid::fit(style, 1, &rows, &[5, 6]);
+    let head: Vec<Cell> =
+        ["  #", "step", "node", "impact", "limit", "what it does", "undo"].map(|t| Cell::painted(t, Paint::Dim)).into();
+    let all: Vec<_> = std::iter::once(&head).chain(&rows).cloned().collect();
+    let grid = Grid::fit(style, 1, &all, &[5, 6]);
+    if style.width >= WIDE {
+        page.blank();
+        grid.row(&head).iter().for_each(|line| page.raw(line));
+    }
     for (at, phase) in plan.phases.iter().enumerate() {
         phase_head(&mut page, at + 1, plan.phases.len(), phase);
         for ((number, step), row) in numbered.iter().zip(&rows).filter(|((_, step), _)| step.phase == phase.id) {
