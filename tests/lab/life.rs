@@ -29,6 +29,15 @@ fn taken_back(bench: &Bench) -> Result<()> {
     bench.insist_upgraded("2.0.0")
 }
 
+/// What runs must be what is installed: a machine that booted in between has started its units by itself.
+fn insist_running_version(bench: &Bench, version: &str) -> Result<()> {
+    for node in ["node-a", "node-b"] {
+        let health = bench.lab.root_script(node, "curl -s http://127.0.0.1:8080/health")?;
+        ensure!(health.contains(&format!("\"version\":\"{version}\"")), "{node} runs another version: {health}");
+    }
+    Ok(())
+}
+
 fn power_cut(bench: &Bench) -> Result<()> {
     let traffic = bench.traffic()?;
     let mut child = bench.start_upgrade("2.0.0")?;
@@ -41,6 +50,7 @@ fn power_cut(bench: &Bench) -> Result<()> {
     bench.rollup(&["resume"])?.expect(0)?;
     let report = traffic.stop()?;
     bench.insist_nothing_lost(&report)?;
+    insist_running_version(bench, "2.0.0")?;
     bench.insist_upgraded("2.0.0")
 }
 

@@ -11,6 +11,7 @@ pub(crate) const SCENARIOS: &[Entry] = &[
     Entry::new("ctrl_c_stops_after_the_step_and_resume_goes_on", When::Always, ctrl_c),
     Entry::new("pause_before_a_phase_and_go_on", When::Soak, pause_before),
     Entry::new("wrong_paths_end_calmly_with_a_hint", When::Always, wrong_paths),
+    Entry::new("wrong_turns_are_refused_and_cost_nothing", When::Always, wrong_turns),
 ];
 
 fn two_operators(bench: &Bench) -> Result<()> {
@@ -80,4 +81,32 @@ fn wrong_paths(bench: &Bench) -> Result<()> {
     bench.lab.kill("node-b")?;
     bench.rollup(&["upgrade", "--yes", "--pkg", &bench.package("2.0.0")])?.expect(3)?.expect_err("node-b")?;
     Ok(())
+}
+
+/// Words that would have led past a safety: each is refused before anything changes, and the service stays up.
+fn wrong_turns(bench: &Bench) -> Result<()> {
+    let package = bench.package("2.0.0");
+    bench.rollup(&["upgrade", "--yes", "--pkg", &package, "--pause-before", "cutover"])?.expect(5)?;
+    bench.rollup(&["resume", "--pause-before", "cutovr"])?.expect(2)?.expect_err("--pause-before one of: cutover")?;
+    let run = Bench::next_command(&bench.rollup(&["status"])?.expect(0)?.out.replace("next: ", ""), "resume")?;
+    // An edited plan is not run, and an older journal than the nodes have is not trusted.
+    let dir = bench.state().join("runs").join(&run[1]);
+    let plan = std::fs::read_to_string(dir.join("plan.json"))?;
+    std::fs::write(dir.join("plan.json"), plan.replacen("\"attempts\": 3", "\"attempts\": 4", 1))?;
+    bench.rollup(&["resume"])?.expect(1)?.expect_err("is not the plan this run began with")?;
+    std::fs::write(dir.join("plan.json"), plan)?;
+    let journal = std::fs::read_to_string(dir.join("journal.jsonl"))?;
+    let older: String = journal.split_inclusive('\n').take(20).collect();
+    std::fs::write(dir.join("journal.jsonl"), older)?;
+    bench.rollup(&["resume"])?.expect(2)?.expect_err("is older than the copy on node-a")?;
+    std::fs::write(dir.join("journal.jsonl"), journal)?;
+    // A node that is off: the run stays resumable, and the other node stays locked for it.
+    bench.lab.kill("node-b")?;
+    bench.rollup(&["resume"])?.expect(4)?.expect_err("hint: ")?;
+    let lock = bench.lab.root_script("node-a", "cat /var/lib/rollup/lock/run")?;
+    ensure!(lock.trim() == run[1], "the lock of node-a is gone: {lock}");
+    bench.lab.power_on("node-b")?;
+    crate::bench::pause(3000);
+    bench.rollup(&["resume"])?.expect(0)?;
+    bench.insist_upgraded("2.0.0")
 }

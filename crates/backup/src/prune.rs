@@ -47,6 +47,10 @@ pub struct Prune {}
 #[async_trait::async_trait]
 impl Action for Prune {
     async fn check(&self, cx: &Cx<'_>) -> Result<State> {
+        // The same version once more: this run's set leads back to what is installed anyway, so the older ones stay.
+        if cx.plan.versions.get(cx.node()?) == Some(&cx.release()?.version) {
+            return Ok(State::seen("the same version was installed again; older sets stay"));
+        }
         let surplus = look(cx).await?;
         if surplus.is_empty() {
             return Ok(State::done());

@@ -181,7 +181,7 @@ pub async fn gather(subjects: &[Arc<dyn AnySubject>], hosts: &Hosts, inventory: 
     for (node, answer) in futures_util::future::join_all(tasks).await {
         match answer {
             Ok(output) => read_node(subjects, &mark, &output, node, inventory, &mut examined),
-            Err(error) => examined.findings.push(unreachable(node, &error)),
+            Err(error) => examined.findings.push(unreachable(node, inventory, &error)),
         }
     }
     examined
@@ -217,7 +217,23 @@ fn read_node(
     }
 }
 
-fn unreachable(node: &Node, error: &RemoteError) -> Finding {
+/// The command that tries what was tried here, by hand.
+fn ssh_line(node: &Node, inventory: &Inventory) -> String {
+    let ssh = &inventory.ssh;
+    let option =
+        |flag: &str, value: &Option<String>| value.as_ref().map(|value| format!("{flag}{value} ")).unwrap_or_default();
+    let port = ssh.port.map(|port| format!("-p {port} ")).unwrap_or_default();
+    format!(
+        "ssh {}{}{}{}{port}{} true",
+        option("-F ", &ssh.config_file),
+        option("-i ", &ssh.identity_file),
+        option("-o UserKnownHostsFile=", &ssh.known_hosts),
+        option("-l ", &ssh.user),
+        node.host
+    )
+}
+
+fn unreachable(node: &Node, inventory: &Inventory, error: &RemoteError) -> Finding {
     let sudo = matches!(error, RemoteError::Exit { stderr, .. } if stderr.contains("sudo"));
     let finding = Finding::check(
         if sudo { "host.sudo" } else { "host.reachable" },
@@ -227,9 +243,10 @@ fn unreachable(node: &Node, error: &RemoteError) -> Finding {
         error.to_string(),
     );
     finding.on(&node.name).fix(if sudo {
-        "give the login user NOPASSWD rights in sudoers".to_owned()
+        let user = inventory.ssh.user.as_deref().unwrap_or("USER");
+        format!("echo '{user} ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/{user}")
     } else {
-        format!("ssh {} true", node.host)
+        ssh_line(node, inventory)
     })
 }
 

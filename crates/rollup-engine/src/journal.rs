@@ -206,15 +206,24 @@ fn parse_dir(dir: &Path) -> Result<Parsed, JournalError> {
     let path = dir.join("journal.jsonl");
     let text = io("read", &path, std::fs::read(&path))?;
     let (records, whole_bytes, sum) = parse(&text, &path)?;
-    if let Some(Record { event: Event::RunStarted { plan_digest, format, .. }, .. }) = records.first() {
-        if *format != FORMAT {
-            let why = format!("expected journal format {FORMAT}, found {format}");
-            return Err(JournalError::Damaged { path, line: 1, why });
+    let first = records.iter().find_map(|record| match &record.event {
+        Event::RunStarted { plan_digest, format, .. } => Some((record.seq, plan_digest, *format)),
+        _ => None,
+    });
+    let damaged = |line: u64, why: String| {
+        Err(JournalError::Damaged { path: path.clone(), line: usize::try_from(line).unwrap_or(usize::MAX), why })
+    };
+    match first {
+        None if records.is_empty() => {}
+        None => return damaged(1, "no record says which plan this run began with".to_owned()),
+        Some((line, _, format)) if format != FORMAT => {
+            return damaged(line, format!("expected journal format {FORMAT}, found {format}"));
         }
-        let found = plan.digest();
-        if *plan_digest != found {
-            return Err(JournalError::PlanChanged { path: plan_path, expected: plan_digest.clone(), found });
+        Some((_, expected, _)) if *expected != plan.digest() => {
+            let found = plan.digest();
+            return Err(JournalError::PlanChanged { path: plan_path, expected: expected.clone(), found });
         }
+        Some(_) => {}
     }
     Ok(Parsed { stored: Stored { plan, records }, whole_bytes, sum })
 }

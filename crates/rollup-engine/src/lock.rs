@@ -38,15 +38,16 @@ pub enum Taken {
 }
 
 /// Renaming a full directory onto a full one fails, so exactly one holder wins, and the holder's file is there from the
-/// first moment. `$1` run; the holder's JSON on stdin. Status 17: held by another, whose JSON is on stdout.
+/// first moment. `$1` run; the holder's JSON on stdin. Prints `taken` or `ours already`. Status 17: held by another, whose
+/// JSON is on stdout.
 const ACQUIRE: &str = r#"
 d=/var/lib/rollup; umask 022
 mkdir -p "$d"
 t=$(mktemp -d "$d/.lock.XXXXXX")
 cat > "$t/holder.json"; printf '%s' "$1" > "$t/run"; chmod 755 "$t"
-if mv -T "$t" "$d/lock" 2>/dev/null; then sync "$d"; exit 0; fi
+if mv -T "$t" "$d/lock" 2>/dev/null; then sync "$d"; echo taken; exit 0; fi
 rm -rf "$t"
-[ "$(cat "$d/lock/run")" = "$1" ] && exit 0
+[ "$(cat "$d/lock/run")" = "$1" ] && { echo 'ours already'; exit 0; }
 cat "$d/lock/holder.json"; exit 17
 "#;
 
@@ -72,8 +73,11 @@ pub async fn acquire(hosts: &Hosts, holder: &Holder) -> Result<Taken> {
     for (node, host) in hosts {
         let cmd = Cmd::mutate("lock.acquire", ACQUIRE, [holder.run.as_str()]).stdin(Stdin::Bytes(json.clone()));
         let failure = match host.exec(&cmd).await {
-            Ok(_) => {
-                taken.push(node);
+            Ok(output) => {
+                // What the run held before is not given back: its jobs may be at work behind it.
+                if output.stdout.trim() == "taken" {
+                    taken.push(node);
+                }
                 continue;
             }
             Err(RemoteError::Exit { code: 17, stdout, .. }) => {
@@ -81,8 +85,7 @@ pub async fn acquire(hosts: &Hosts, holder: &Holder) -> Result<Taken> {
                 held.map(|holder| Taken::Held { node: node.clone(), holder })
             }
             Err(error) => {
-                // It may have been taken; giving back what is not ours does nothing.
-                taken.push(node);
+                // It may have been taken just now; then it names a run that is on disk and can go on.
                 Err(error).with_context(|| format!("cannot take the lock on {node}"))
             }
         };

@@ -289,8 +289,7 @@ impl Runner<'_> {
         match result.await {
             Ok(()) => true,
             Err(Failure { error, .. }) => {
-                let first = std::mem::replace(&mut failure.error, anyhow!("unset"));
-                failure.error = first.context(format!("and taking it back failed too: {error:#}"));
+                failure.error = anyhow!("{:#}; taking it back failed too: {error:#}", failure.error);
                 false
             }
         }

@@ -15,6 +15,10 @@ pub fn lint(plan: &Plan) -> Vec<Diagnostic> {
     if plan.steps.is_empty() {
         complain("the plan has no steps".to_owned());
     }
+    let mut phases = BTreeSet::new();
+    for phase in plan.phases.iter().filter(|phase| !phases.insert(&phase.id)) {
+        complain(format!("phase `{}` appears twice; its steps would run as two halves", phase.id));
+    }
     let mut seen = BTreeSet::new();
     for step in &plan.steps {
         if !seen.insert(&step.id) {

@@ -97,10 +97,10 @@ impl World {
                 Err(Failed { code: 17, stdout: json.clone(), stderr: String::new() })
             }
             // The first holder's file stays.
-            Some(_) => Ok(String::new()),
+            Some(_) => Ok("ours already\n".to_owned()),
             None => {
                 *lock = Some((call.arg(0).to_owned(), call.text()));
-                Ok(String::new())
+                Ok("taken\n".to_owned())
             }
         }
     }

@@ -52,6 +52,11 @@ impl ConfigSync {
         (self.active, self.started) = (self.enabled, 0);
     }
 
+    /// Whether a copy may begin at any time.
+    pub(crate) fn copies(&self) -> bool {
+        self.active && self.marker.is_none()
+    }
+
     fn listing(&self) -> String {
         let (path, hash) = ("/etc/orders/shared/app.conf", "5e".repeat(32));
         format!("count=1\ndigest={}\nfile\t644\t10\t{path}\nhash\t{hash}\t0\t{path}\n", self.content)

@@ -251,7 +251,7 @@ impl World {
     }
 
     /// What must hold at every moment: one holder of the address (two while one takes it over from the other), who
-    /// serves; one writer (none only while a switchover is in progress).
+    /// serves; one writer (none only while a switchover is in progress); no copy of configuration between versions.
     pub(crate) fn inspect(&mut self, after: &str) {
         // What a machine without power takes along is not the run's doing; two of a kind never are excused.
         let excused = self.now < self.excused_until;
@@ -267,6 +267,9 @@ impl World {
         } else if let Some(since) = self.silent_since.take() {
             self.longest_silence = self.longest_silence.max(self.now - since);
         }
+        let copying = names(&|node| self.at(node).sync.copies());
+        let versions: BTreeSet<_> = self.machines.keys().map(|node| self.version(node)).collect();
+        let mixed = versions.len() > 1;
         let handing_over = self.machines.values().any(|machine| machine.keepalived.hands_over());
         let mut complain = |text: String| {
             if !self.breaches.iter().any(|breach| breach.ends_with(&text)) {
@@ -281,6 +284,9 @@ impl World {
         }
         if writers.is_empty() && !switching && !excused {
             complain("no database writes outside db.switchover".to_owned());
+        }
+        if mixed && !copying.is_empty() {
+            complain("configuration is copied between two versions".to_owned());
         }
         if serving.is_empty() && !excused {
             complain("nobody serves behind the address".to_owned());

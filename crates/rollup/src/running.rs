@@ -3,13 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use rollup_engine::{
-    End, Engine, Options, Recorder, Stage, Stop,
+    End, Engine, Options, Recorder, Stage, Stop, fetch_mirror,
     journal::Journal,
     lock::{self, Holder, Taken},
 };
 use rollup_model::{
     Event, NodeName, PhaseId, Plan, Record, RunId, RunState, Severity, Sink, StepState, event::StopReason,
 };
+use rollup_remote::ReadOnly;
 use rollup_ui::pages::{self, Ending, Names, Next, Serving};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -68,7 +69,10 @@ pub(crate) async fn begin(site: &Site, store: &Store, plan: &Plan, running: &Run
     let journal = Journal::create(&dir, plan)?;
     if let Err(exit) = take_locks(site, plan, screen).await {
         drop(journal);
-        std::fs::remove_dir_all(&dir)?;
+        // A node whose answer was lost may be locked all the same; the run is forgotten only when no node can name it.
+        if lock::release(&site.hosts, &plan.run).await.is_empty() || exit.code == exit::LOCKED {
+            std::fs::remove_dir_all(&dir)?;
+        }
         return Err(exit);
     }
     go(site, store, journal, plan, RunState::default(), running, screen).await
@@ -94,6 +98,7 @@ pub(crate) async fn go_on(store: &Store, run: &RunId, running: &Running, screen:
     let waiting = screen.waiting("looking at the nodes");
     let examined = site.examine(plan.release.as_ref(), Stage::Resumed).await;
     drop(waiting);
+    refuse_when_behind(&site, run, stored.records.len()).await?;
     let errors = examined.errors();
     if !errors.is_empty() {
         return Err(Exit::new(exit::FAILED, "the run cannot go on while this is so")
@@ -103,12 +108,31 @@ pub(crate) async fn go_on(store: &Store, run: &RunId, running: &Running, screen:
     go(&site, store, journal, &plan, state, running, screen).await
 }
 
+/// Refuses to act on a journal that is older than the copy on a node: a state directory that was put back from a backup,
+/// or a run that somebody else went on with.
+pub(crate) async fn refuse_when_behind(site: &Site, run: &RunId, records: usize) -> Result<(), Exit> {
+    for (node, host) in &site.hosts {
+        // A node without a readable copy says nothing against the local one.
+        let Ok(copy) = fetch_mirror(ReadOnly::new(host.as_ref()), run).await else { continue };
+        if copy.records.len() > records {
+            let error = format!(
+                "the journal of run {run} here is older than the copy on {node}: {records} records here, {} there",
+                copy.records.len()
+            );
+            let hint =
+                format!("find the machine that worked on it last: {node}:/var/lib/rollup/runs/{run}/journal.jsonl");
+            return Err(Exit::new(exit::USAGE, error).hint(hint));
+        }
+    }
+    Ok(())
+}
+
 /// A run that is over cannot go on; but its process may have died before it freed the nodes.
 async fn over(site: &Site, journal: Journal, plan: &Plan, state: RunState, screen: &Screen) -> Ended {
     let run = &plan.run;
     let mut held = Vec::new();
     for (node, host) in &site.hosts {
-        let holder = lock::holder(rollup_remote::ReadOnly::new(host.as_ref())).await?;
+        let holder = lock::holder(ReadOnly::new(host.as_ref())).await?;
         held.extend(holder.filter(|holder| holder.run == *run).map(|_| node.to_string()));
     }
     if held.is_empty() {

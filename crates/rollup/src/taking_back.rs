@@ -82,6 +82,7 @@ pub(crate) async fn rollback(store: &Store, asked: &Asked<'_>, screen: &Screen) 
     if !screen.confirm(&question, asked.running.yes, &command)? {
         return Err(Exit::new(exit::STOPPED, "not confirmed; nothing was changed").hint(command));
     }
+    running::refuse_when_behind(&site, run, stored.records.len()).await?;
     // The lock of the run that is taken back goes to the run that takes it back.
     lock::release(&site.hosts, run).await;
     running::begin(&site, store, &plan, asked.running, screen).await
