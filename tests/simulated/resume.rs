@@ -96,7 +96,8 @@ async fn a_second_operator_is_refused_and_told_who_holds_the_pair_fail_4() {
         }
         other => panic!("expected to be refused, found {other:?}"),
     }
-    assert_eq!(changes(&first.sim, before), ["lock.acquire"], "nothing but the question was sent");
+    let sent = changes(&first.sim, before);
+    assert_eq!(sent, ["lock.acquire", "lock.release", "lock.release"], "the question, and giving back what is its own");
     finished(&first.live().await);
     assert_eq!(first.sim.world().locked_by(&node("node-b")), None);
 }

@@ -3,6 +3,8 @@
 //! `cargo test -p gaussdb --features real-pair -- --test-threads 1`, as root. Each node is a mount namespace, so that both find their data
 //! directory under the same path, as two machines would.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are not tests to the lint")]
+
 mod client;
 mod rig;
 

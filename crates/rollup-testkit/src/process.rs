@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use rollup_engine::{
-    End, Engine, Options, Recorder, Stage, Stop,
+    End, Engine, Options, Recorder, Stage, Stop, fetch_mirror,
     journal::{self, Journal},
     lock::{self, Holder, Taken},
 };
@@ -18,6 +18,7 @@ use rollup_model::{
     fold::RunStatus,
     rollback::{RollbackRefused, rollback_plan},
 };
+use rollup_remote::ReadOnly;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -115,13 +116,6 @@ impl Run {
         self.live_with(&Options::default(), Stop::default()).await
     }
 
-    /// Frees the nodes from a run that will never go on.
-    pub async fn unlock(&self) -> Result<()> {
-        let kept = lock::release(&self.sim.hosts(), &self.scenario.plan.run).await;
-        ensure!(kept.is_empty(), "the locks of some nodes are left: {kept:?}");
-        Ok(())
-    }
-
     /// The same, with wishes of the operator.
     pub async fn live_with(&self, options: &Options, stop: Stop) -> Ended {
         tokio::select! {
@@ -131,6 +125,13 @@ impl Run {
         }
     }
 
+    /// Frees the nodes from a run that will never go on.
+    pub async fn unlock(&self) -> Result<()> {
+        let kept = lock::release(&self.sim.hosts(), &self.scenario.plan.run).await;
+        ensure!(kept.is_empty(), "the locks of some nodes are left: {kept:?}");
+        Ok(())
+    }
+
     /// Refuses to go on with a pair that is not fit for it.
     async fn look_first(&self, hosts: &rollup_engine::Hosts) -> Result<()> {
         let (plan, subjects) = (&self.scenario.plan, self.scenario.registry.subjects());
@@ -138,6 +139,16 @@ impl Run {
         let examined = rollup_engine::examine(subjects, hosts, &plan.inventory, release, Stage::Resumed).await;
         let errors: Vec<_> = examined.errors().iter().map(rollup_model::Finding::line).collect();
         ensure!(errors.is_empty(), "the run cannot go on: {}", errors.join("; "));
+        Ok(())
+    }
+
+    /// Refuses to act on a journal that is older than a copy of it.
+    async fn refuse_when_behind(&self, hosts: &rollup_engine::Hosts) -> Result<()> {
+        let here = self.records()?.len();
+        for (node, host) in hosts {
+            let Ok(copy) = fetch_mirror(ReadOnly::new(host.as_ref()), &self.scenario.plan.run).await else { continue };
+            ensure!(copy.records.len() <= here, "the journal is older than the copy on {node}");
+        }
         Ok(())
     }
 
@@ -163,14 +174,16 @@ impl Run {
             };
             if let Some(refused) = refused {
                 drop(journal);
-                // As the command line does: a run that could not begin leaves nothing.
-                if begins {
+                // As the command line does: a run that could not begin leaves nothing, unless a node may name it.
+                let held = matches!(refused, Ok(Ended::Held { .. }));
+                if begins && (lock::release(&hosts, &plan.run).await.is_empty() || held) {
                     std::fs::remove_dir_all(&dir)?;
                 }
                 return refused;
             }
             if !begins {
                 self.look_first(&hosts).await?;
+                self.refuse_when_behind(&hosts).await?;
             }
             let sinks: Vec<Box<dyn Sink>> = vec![Box::new(Ear(Arc::clone(&self.sim)))];
             let recorder = Arc::new(Recorder::new(journal, state, &plan.run, hosts.clone(), sinks)?);

@@ -117,6 +117,7 @@ pub(super) struct Rig {
     namespaces: BTreeMap<NodeName, Child>,
     hosts: Hosts,
     _one: MutexGuard<'static, ()>,
+    _only: std::fs::File,
 }
 
 const PREPARE: &str = r#"
@@ -146,6 +147,9 @@ runuser -u postgres -- pg_basebackup -h 127.0.0.1 -p "$2" -U replicator -R -c fa
 impl Rig {
     pub(super) fn new() -> Self {
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nor beside another process with the same tests.
+        let only = std::fs::File::create("/tmp/rollup-pair.lock").unwrap();
+        only.lock().unwrap();
         bash(PREPARE, &[ROOT, &PORT.to_string()]);
         let inventory: &'static Inventory = Box::leak(Box::new(rollup_model::inventory::load(INVENTORY).unwrap()));
         let mut namespaces = BTreeMap::new();
@@ -163,7 +167,7 @@ impl Rig {
             hosts.insert(name.clone(), Arc::new(local) as Arc<dyn Host>);
             namespaces.insert(name.clone(), child);
         }
-        let rig = Self { inventory, namespaces, hosts, _one: one };
+        let rig = Self { inventory, namespaces, hosts, _one: one, _only: only };
         rig.start("node-a");
         bash(FILL, &[ROOT, &PORT.to_string()]);
         rig.start("node-b");
