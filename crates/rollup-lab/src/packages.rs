@@ -259,7 +259,10 @@ impl Jdk {
         let mut files = BTreeMap::new();
         let source = sources.join("api/src");
         collect(&source, "", &mut files)?;
-        let mut javac = shell::command(&self.javac.to_string_lossy(), ["--release", JAVA_RELEASE, "-Xlint:all", "-d"]);
+        let mut javac = shell::command(
+            &self.javac.to_string_lossy(),
+            ["--release", JAVA_RELEASE, "-encoding", "UTF-8", "-Xlint:all", "-d"],
+        );
         javac.arg(classes).args(files.keys().filter(|name| name.ends_with(".java")).map(|name| source.join(name)));
         shell::run(&mut javac)?;
         Ok(())

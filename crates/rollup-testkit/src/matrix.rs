@@ -107,7 +107,7 @@ pub struct Range {
     pub rollbacks: usize,
     /// Commands at which a run is killed in one way after the other and then taken back.
     pub killed: usize,
-    /// Commands of such a rollback that are killed, each in one way; 0: one of them, ever another.
+    /// Commands of such a rollback that are killed, each in one way; 0: one of them, ever another, for every third run.
     pub killed_twice: usize,
     /// Threads.
     pub threads: usize,

@@ -143,8 +143,7 @@ impl Run {
     }
 
     /// Refuses to act on a journal that is older than a copy of it.
-    async fn refuse_when_behind(&self, hosts: &rollup_engine::Hosts) -> Result<()> {
-        let here = self.records()?.len();
+    async fn refuse_when_behind(&self, hosts: &rollup_engine::Hosts, here: usize) -> Result<()> {
         for (node, host) in hosts {
             let Ok(copy) = fetch_mirror(ReadOnly::new(host.as_ref()), &self.scenario.plan.run).await else { continue };
             ensure!(copy.records.len() <= here, "the journal is older than the copy on {node}");
@@ -160,7 +159,7 @@ impl Run {
             // The lock of the run that is taken back goes to the run that takes it back.
             lock::release(&hosts, taken_back).await;
         }
-        let (journal, state) = open(&dir, plan)?;
+        let (journal, state, records) = open(&dir, plan)?;
         let holder = Holder { run: plan.run.clone(), by: operator(), since: "2026-03-01T10:00:00Z".parse()? };
         // A run that died before its first record begins; one that died while it gave its locks back only does that.
         let (fresh, over) = (state.started.is_none(), state.status == RunStatus::Finished);
@@ -183,7 +182,7 @@ impl Run {
             }
             if !begins {
                 self.look_first(&hosts).await?;
-                self.refuse_when_behind(&hosts).await?;
+                self.refuse_when_behind(&hosts, records).await?;
             }
             let sinks: Vec<Box<dyn Sink>> = vec![Box::new(Ear(Arc::clone(&self.sim)))];
             let recorder = Arc::new(Recorder::new(journal, state, &plan.run, hosts.clone(), sinks)?);
@@ -210,12 +209,12 @@ impl Run {
     }
 }
 
-fn open(dir: &Path, plan: &rollup_model::Plan) -> Result<(Journal, RunState)> {
+fn open(dir: &Path, plan: &rollup_model::Plan) -> Result<(Journal, RunState, usize)> {
     if dir.join("journal.jsonl").exists() {
         let (journal, stored) = Journal::open(dir)?;
-        return Ok((journal, RunState::fold(&stored.records)));
+        return Ok((journal, RunState::fold(&stored.records), stored.records.len()));
     }
-    Ok((Journal::create(dir, plan)?, RunState::default()))
+    Ok((Journal::create(dir, plan)?, RunState::default(), 0))
 }
 
 /// Who runs it.

@@ -83,17 +83,20 @@ pub(crate) fn of_finished(scenario: &Scenario, clean: &Clean, cut: Cut) -> Resul
 }
 
 /// Points of the rollback of a run that was killed: one without a cut; then, cut at every so many-th of its commands,
-/// each time in another way, or, with 0, at one of them.
+/// each time in another way, or, with 0, at one of them for one of the ways in which the run was killed.
 pub(crate) fn of_killed(scenario: &Scenario, killed: Cut, every_nth: usize) -> Result<Vec<Visited>> {
     let (visited, commands) = take_back(scenario, killed, None)?;
     let mut all = vec![visited];
     let places: Vec<_> = match every_nth {
         // A prime far from the length of any step, so that neighbours are cut in different steps.
-        0 => (commands > 0).then(|| killed.at * 37 % commands).into_iter().collect(),
+        0 => (commands > 0 && Kind::KILLS[killed.at % Kind::KILLS.len()] == killed.kind)
+            .then(|| killed.at * 37 % commands)
+            .into_iter()
+            .collect(),
         nth => every(nth, commands).collect(),
     };
     for at in places {
-        let kind = Kind::KILLS[(at + killed.at) % Kind::KILLS.len()];
+        let kind = Kind::KILLS[(at + killed.at / Kind::KILLS.len()) % Kind::KILLS.len()];
         all.push(take_back(scenario, killed, Some(Cut { at, kind }))?.0);
     }
     Ok(all)
