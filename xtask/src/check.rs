@@ -50,7 +50,7 @@ pub(crate) fn test(soak: bool) -> Result<ExitCode> {
         &["test", "--quiet", "--package", "gaussdb", "--features", "real-pair", "--lib", "--", "--test-threads=1"],
     )?;
     crate::step("crash points of the simulated pair");
-    ensure!(crate::crash::run()? == ExitCode::SUCCESS, "the crash matrix has wrong points");
+    ensure!(crate::crash::run(soak)? == ExitCode::SUCCESS, "the crash matrix has wrong points");
     lab_test(&LabTest { filter: None, soak, list: false })?;
     crate::say(&format!("everything passed in {} s", began.elapsed().as_secs()));
     Ok(ExitCode::SUCCESS)

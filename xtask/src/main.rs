@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         Task::Test => check::test(false),
         Task::Soak => check::test(true),
         Task::Ci => check::lint(),
-        Task::Crash => crash::run(),
+        Task::Crash => crash::run(false),
         Task::LabTest(arguments) => check::lab_test(&arguments),
         Task::Tidy => tidy::run(),
         Task::Lab(arguments) => lab::run(arguments),
