@@ -35,11 +35,10 @@ fn say(text: &str) {
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let soak = words.iter().any(|word| word == "--soak");
-    let filter = words.iter().find(|word| !word.starts_with("--"));
+    let filters: Vec<&String> = words.iter().filter(|word| !word.starts_with("--")).collect();
     let mut chosen = scenarios();
-    chosen.retain(|entry| {
-        (soak || entry.when != When::Soak) && filter.is_none_or(|word| entry.name.contains(word.as_str()))
-    });
+    let wanted = |entry: &Entry| filters.is_empty() || filters.iter().any(|word| entry.name.contains(word.as_str()));
+    chosen.retain(|entry| (soak || entry.when != When::Soak) && wanted(entry));
     if words.iter().any(|word| word == "--list") {
         chosen.iter().for_each(|scenario| say(scenario.name));
         return ExitCode::SUCCESS;
