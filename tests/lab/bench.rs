@@ -120,6 +120,17 @@ impl Bench {
     /// The lab as it was provisioned, and no run on the operator's side.
     pub(crate) fn fresh(&self) -> Result<()> {
         if self.used.replace(true) {
+            // A scenario that failed may have left its program running; it must not work on the next one's machines.
+            for entry in std::fs::read_dir("/proc")?.flatten() {
+                let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
+                let mark = format!("ROLLUP_STATE_DIR={}", self.state.display());
+                let pid = entry.file_name().to_string_lossy().into_owned();
+                let is_ours = std::fs::read_link(entry.path().join("exe"))
+                    .is_ok_and(|exe| exe == Path::new(env!("CARGO_BIN_EXE_rollup")));
+                if is_ours && environment.windows(mark.len()).any(|window| window == mark.as_bytes()) {
+                    Command::new("kill").args(["-9", &pid]).status()?;
+                }
+            }
             self.lab.reset()?;
         }
         match std::fs::remove_dir_all(&self.state) {

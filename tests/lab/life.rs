@@ -58,10 +58,8 @@ fn lost_link(bench: &Bench) -> Result<()> {
     let mut child = bench.start_upgrade("2.0.0")?;
     bench.wait_for("step-started", "backup.files@node-b", &mut child)?;
     // sshd's sessions die; the next command finds a new connection, the job on the node goes on.
-    bench.lab.root_script(
-        "node-b",
-        "systemctl stop ssh; pkill -f 'sshd: ops' || true; (sleep 3; systemctl start ssh) >/dev/null 2>&1 &",
-    )?;
+    let cut = "systemctl stop ssh; pkill -f '[s]shd: ops' || true; sleep 3; systemctl start ssh";
+    bench.lab.root_script("node-b", &format!("systemd-run --quiet --unit=cut-link sh -c \"sleep 0.2; {cut}\""))?;
     let said: Said = child.wait_with_output()?.into();
     if said.code != 0 {
         said.expect(4)?;
