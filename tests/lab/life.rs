@@ -71,6 +71,13 @@ fn lost_link(bench: &Bench) -> Result<()> {
 fn killed_rollback(bench: &Bench) -> Result<()> {
     bench.rollup(&["upgrade", "--yes", "--pkg", &bench.package("2.0.0")])?.expect(0)?;
     let mut child = bench.command(&["rollback", "--yes"]).spawn()?;
+    // The upgrade's journal has a switchover too: the rollback's own must be there first.
+    for _ in 0..100 {
+        if std::fs::read_dir(bench.state().join("runs"))?.count() > 1 && bench.events().len() > 1 {
+            break;
+        }
+        pause(100);
+    }
     bench.wait_for("step-started", "db.switchover@node-b", &mut child)?;
     pause(100);
     child.kill()?;
