@@ -144,6 +144,7 @@ fn a_package_whose_migrations_cannot_run_is_found_before_the_first_change_upg_2(
             phase: MigrationPhase::Expand,
             sha256: "new".to_owned(),
             sql: sql.to_owned(),
+            down: None,
         }];
         release
     };

@@ -137,6 +137,7 @@ mod tests {
             phase,
             sha256: format!("sum-{version}"),
             sql: sql.to_owned(),
+            down: None,
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rollup_model::{
     Diagnostic,
-    release::{Migration, MigrationPhase},
+    release::{DownMigration, Migration, MigrationPhase},
 };
 
 use crate::{
@@ -41,7 +41,11 @@ pub(crate) fn collect(
 ) -> Result<Vec<Migration>, PackageError> {
     let mut problems = Vec::new();
     let mut forward: Vec<(Vec<u64>, Migration)> = Vec::new();
-    let mut back: Vec<(Vec<u64>, String)> = Vec::new();
+    let mut back: Vec<(Vec<u64>, String, DownMigration)> = Vec::new();
+    let text = |path: &String| {
+        let not_text = || PackageError::NotText { entry: path.clone() };
+        String::from_utf8(texts.get(path).ok_or_else(not_text)?.clone()).map_err(|_| not_text())
+    };
     for (path, entry) in entries {
         let phase = match name::place(path)? {
             Place::Migration => MigrationPhase::Expand,
@@ -61,13 +65,12 @@ pub(crate) fn collect(
                         .hint("there is no way back after finalizing; remove the file"),
                 );
             }
-            back.push((parsed.numbers, path.clone()));
+            let down = DownMigration { name: file.to_owned(), sha256: entry.sha256.clone(), sql: text(path)? };
+            back.push((parsed.numbers, path.clone(), down));
             continue;
         }
-        let bytes = texts.get(path).ok_or_else(|| PackageError::NotText { entry: path.clone() })?;
-        let sql = String::from_utf8(bytes.clone()).map_err(|_| PackageError::NotText { entry: path.clone() })?;
-        let version = parsed.version.to_owned();
-        let migration = Migration { version, name: file.to_owned(), phase, sha256: entry.sha256.clone(), sql };
+        let (name, version, sha256) = (file.to_owned(), parsed.version.to_owned(), entry.sha256.clone());
+        let migration = Migration { version, name, phase, sha256, sql: text(path)?, down: None };
         forward.push((parsed.numbers, migration));
     }
     forward.sort_by(|(left, l), (right, r)| {
@@ -83,13 +86,18 @@ pub(crate) fn collect(
             problems.push(Diagnostic::new(message));
         }
     }
-    for (index, (numbers, path)) in back.iter().enumerate() {
-        if back[..index].iter().any(|(other, _)| same(other, numbers)) {
+    for (index, (numbers, path, _)) in back.iter().enumerate() {
+        if back[..index].iter().any(|(other, ..)| same(other, numbers)) {
             problems
                 .push(Diagnostic::new(format!("`{path}` leads back from a version that another file leads back from")));
         }
         if !forward.iter().any(|(other, _)| same(other, numbers)) {
             problems.push(Diagnostic::new(format!("`{path}` leads back from a version that no `V` file leads to")));
+        }
+    }
+    for (numbers, _, down) in back {
+        if let Some((_, migration)) = forward.iter_mut().find(|(other, _)| same(other, &numbers)) {
+            migration.down = Some(down);
         }
     }
     if problems.is_empty() {

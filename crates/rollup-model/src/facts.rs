@@ -15,12 +15,26 @@ pub enum Role {
     OriginalPrimary,
     /// The other node of the pair.
     OriginalStandby,
+    /// Holds the VIP now, when a way back begins.
+    Serving,
+    /// Does not hold it now.
+    Idle,
+    /// The database server that a backup is taken from: a standby in sync where there is one, so that nobody is slowed.
+    BackupSource,
+    /// The one node that a command names.
+    Target,
 }
 
 impl Role {
     /// Every role, by the name playbooks use.
-    pub const ALL: [(&'static str, Role); 2] =
-        [("original-primary", Role::OriginalPrimary), ("original-standby", Role::OriginalStandby)];
+    pub const ALL: [(&'static str, Role); 6] = [
+        ("original-primary", Role::OriginalPrimary),
+        ("original-standby", Role::OriginalStandby),
+        ("serving", Role::Serving),
+        ("idle", Role::Idle),
+        ("backup-source", Role::BackupSource),
+        ("target", Role::Target),
+    ];
 }
 
 impl fmt::Display for Role {

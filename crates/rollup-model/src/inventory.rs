@@ -213,6 +213,9 @@ pub struct Service {
     /// URLs asked on the node itself; healthy is HTTP 200.
     #[serde(default)]
     pub health_urls: Vec<String>,
+    /// Files and directories of the program that belong to a backup, besides those a package replaces.
+    #[serde(default)]
+    pub code: Vec<String>,
     /// Configuration files and directories that belong to a backup.
     #[serde(default)]
     pub config: Vec<String>,
@@ -256,11 +259,43 @@ pub struct Backup {
     pub dir: String,
     /// How many verified sets are kept.
     pub keep: u32,
+    /// age recipients (`age1…`) that the root key is encrypted to. Needed where `service.root_key` is set (BAK-2).
+    pub recipients: Vec<String>,
+    /// The operator's age identity that opens what was encrypted to one of them: for a way back, a drill and
+    /// `backup check-key`; nothing else reads it.
+    pub identity_file: Option<String>,
+    /// Where else a set is kept, besides the nodes it was taken on (BAK-5).
+    pub copies: Vec<CopyTo>,
+    /// Directory of the operator for such copies, and for `backup fetch`. Default: beside the runs.
+    pub operator_dir: Option<String>,
+    /// A way back to a set older than this is warned about (RB-3).
+    pub warn_after: Span,
+    /// A way back to a set older than this is refused (RB-3).
+    pub refuse_after: Span,
+}
+
+/// Where else a set is kept (BAK-5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CopyTo {
+    /// Each node also has what was taken on the other one.
+    Peer,
+    /// The operator's machine has everything.
+    Operator,
 }
 
 impl Default for Backup {
     fn default() -> Self {
-        Self { dir: "/var/backups/rollup".to_owned(), keep: 1 }
+        Self {
+            dir: "/var/backups/rollup".to_owned(),
+            keep: 1,
+            recipients: Vec::new(),
+            identity_file: None,
+            copies: Vec::new(),
+            operator_dir: None,
+            warn_after: Span::secs(24 * 3600),
+            refuse_after: Span::secs(7 * 24 * 3600),
+        }
     }
 }
 

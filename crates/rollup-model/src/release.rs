@@ -66,6 +66,21 @@ pub struct Migration {
     pub sha256: String,
     /// The statements.
     pub sql: String,
+    /// The file that takes it back (`U2.0.0__….sql`), where the package has one.
+    #[serde(default)]
+    pub down: Option<DownMigration>,
+}
+
+/// What takes one schema change back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DownMigration {
+    /// File name, for example `U2.0.0__add_note.sql`.
+    pub name: String,
+    /// SHA-256 of the file, hex.
+    pub sha256: String,
+    /// The statements.
+    pub sql: String,
 }
 
 /// Whether the old version tolerates a schema change.

@@ -10,7 +10,7 @@ use rollup_model::{
     inventory,
     plan::Impact,
     playbook,
-    release::{Component, Hook, HookPoint, Migration, MigrationPhase},
+    release::{Component, DownMigration, Hook, HookPoint, Migration, MigrationPhase},
 };
 
 use crate::{sim::Sim, stand_in::Note, world::World};
@@ -191,6 +191,11 @@ fn release() -> Release {
             phase: MigrationPhase::Expand,
             sha256: "4".repeat(64),
             sql: "ALTER TABLE orders ADD COLUMN note text;\n".to_owned(),
+            down: Some(DownMigration {
+                name: "U2.0.0__add_note.sql".to_owned(),
+                sha256: "5".repeat(64),
+                sql: "ALTER TABLE orders DROP COLUMN note;\n".to_owned(),
+            }),
         }],
         hooks: vec![Hook {
             on: HookPoint::PostInstall,

@@ -370,6 +370,7 @@ pub(super) fn release(migrations: &[(&str, &str)]) -> Release {
         phase: MigrationPhase::Expand,
         sha256: format!("{:064x}", sql.len()),
         sql: (*sql).to_owned(),
+        down: None,
     });
     let empty = serde_json::json!({
         "name": "orders", "version": "2.0.0", "from_versions": [], "architecture": "any", "archive": "x",

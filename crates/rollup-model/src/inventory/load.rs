@@ -32,7 +32,8 @@ fn check(inventory: &Inventory, text: &str) -> Vec<Diagnostic> {
     let mut hosts = BTreeSet::new();
     for (index, node) in inventory.nodes.iter().enumerate() {
         let index = index.to_string();
-        if ["all", "each", "pair"].contains(&node.name.as_str()) || node.name.as_str().starts_with("original-") {
+        let role = crate::Role::ALL.iter().any(|(name, _)| *name == node.name.as_str());
+        if role || ["all", "each", "pair"].contains(&node.name.as_str()) {
             complain(
                 &["nodes", &index, "name"],
                 format!("`{}` is a word of playbooks and cannot name a node", node.name),
@@ -68,6 +69,7 @@ fn check(inventory: &Inventory, text: &str) -> Vec<Diagnostic> {
         (&["backup", "dir"], &inventory.backup.dir),
     ];
     let listed_paths = (inventory.service.config.iter().map(|path| (["service", "config"], path)))
+        .chain(inventory.service.code.iter().map(|path| (["service", "code"], path)))
         .chain(inventory.sync.iter().flat_map(|sync| &sync.paths).map(|path| (["sync", "paths"], path)))
         .chain(inventory.service.root_key.iter().map(|path| (["service", "root_key"], path)))
         .chain(inventory.package.allowed_destinations.iter().map(|path| (["package", "allowed_destinations"], path)));
@@ -100,6 +102,14 @@ fn check(inventory: &Inventory, text: &str) -> Vec<Diagnostic> {
     }
     if inventory.backup.keep == 0 {
         complain(&["backup", "keep"], "expected at least 1 kept set, found 0".to_owned(), "a rollback needs one");
+    }
+    let (warn, refuse) = (inventory.backup.warn_after, inventory.backup.refuse_after);
+    if warn > refuse {
+        complain(
+            &["backup", "warn_after"],
+            format!("expected at most backup.refuse_after ({refuse}), found {warn}"),
+            "a set is warned about first and refused later",
+        );
     }
     if inventory.limits.soak_checks == 0 {
         complain(&["limits", "soak_checks"], "expected at least 1 check, found 0".to_owned(), "3 is the usual number");
