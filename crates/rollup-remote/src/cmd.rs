@@ -1,6 +1,11 @@
 //! One command: argv, never a spliced line.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
+
+use tokio::io::AsyncReadExt;
+use zeroize::Zeroizing;
+
+use crate::StdinStream;
 
 /// Whether a command changes anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +26,7 @@ pub enum RunAs {
 }
 
 /// What a command reads.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub enum Stdin {
     /// Nothing: end of file at once. Tools that would ask for a password fail instead of hanging.
     #[default]
@@ -30,6 +35,36 @@ pub enum Stdin {
     Bytes(Vec<u8>),
     /// The content of a file of the operator.
     File(PathBuf),
+    /// What a reader yields, as fast as the command takes it; for one command only.
+    Stream(StdinStream),
+}
+
+/// Bytes may be a secret: how many there are is all that is ever shown.
+impl fmt::Debug for Stdin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Stdin::Null => f.write_str("Null"),
+            Stdin::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
+            Stdin::File(path) => write!(f, "File({path:?})"),
+            Stdin::Stream(stream) => write!(f, "{stream:?}"),
+        }
+    }
+}
+
+impl Stdin {
+    /// Everything a command would read. Takes a stream, so it is for hosts that do not stream themselves.
+    pub async fn read_all(&self) -> std::io::Result<Zeroizing<Vec<u8>>> {
+        let mut all = Zeroizing::new(Vec::new());
+        match self {
+            Stdin::Null => {}
+            Stdin::Bytes(bytes) => all.extend_from_slice(bytes),
+            Stdin::File(path) => all = Zeroizing::new(tokio::fs::read(path).await?),
+            Stdin::Stream(stream) => {
+                stream.take()?.read_to_end(&mut all).await?;
+            }
+        }
+        Ok(all)
+    }
 }
 
 /// One command on one node.

@@ -29,6 +29,16 @@ pub enum RemoteError {
         /// The command's name.
         id: String,
     },
+    /// What a command wrote could not be taken on this side, so it was ended.
+    #[error("{host}: the output of `{id}` cannot be taken: {why}")]
+    Sink {
+        /// The node.
+        host: String,
+        /// The command's name.
+        id: String,
+        /// What the taking side said.
+        why: String,
+    },
     /// The command ran and ended with another status than 0.
     #[error("{host}: `{id}` ended with status {code}{}", tail(stderr, stdout))]
     Exit {
@@ -46,6 +56,20 @@ pub enum RemoteError {
 }
 
 impl RemoteError {
+    /// The same error without what the command wrote to standard output, which may be large or secret.
+    pub(crate) fn without_stdout(self) -> Self {
+        match self {
+            RemoteError::Exit { host, id, code, stdout: _, stderr } => {
+                RemoteError::Exit { host, id, code, stdout: String::new(), stderr }
+            }
+            other => other,
+        }
+    }
+
+    pub(crate) fn sink(host: &str, cmd: &crate::Cmd, error: &std::io::Error) -> Self {
+        RemoteError::Sink { host: host.to_owned(), id: cmd.id.to_owned(), why: error.to_string() }
+    }
+
     /// The status of a command that ran and failed.
     pub fn code(&self) -> Option<i32> {
         match self {

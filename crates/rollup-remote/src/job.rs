@@ -17,7 +17,8 @@ pub struct Job {
 }
 
 /// Starts the unit, or attaches to the one that runs. `$1` unit, `$2` user, `$3` limit in seconds, then argv.
-/// A unit left over from a failed try is cleared first. Output goes to a file that root alone reads. Each `$` is doubled,
+/// A unit left over from a failed try is cleared first. The description is said, since systemd would take the whole script
+/// for it, and after a `daemon-reload` no longer knows a unit whose description has several lines. Output goes to a file that root alone reads. Each `$` is doubled,
 /// since systemd expands variables in the arguments of a unit.
 const START: &str = r#"
 unit=$1 user=$2 limit=$3; shift 3
@@ -28,7 +29,7 @@ systemctl reset-failed "$unit.service" 2>/dev/null || true
 install -d -m 0700 /var/lib/rollup /var/lib/rollup/jobs
 log=/var/lib/rollup/jobs/$unit.log
 : > "$log"; chmod 0600 "$log"
-exec systemd-run --quiet --unit="$unit" --remain-after-exit --uid="$user" --property=RuntimeMaxSec="$limit" \
+exec systemd-run --quiet --unit="$unit" --description="$unit" --remain-after-exit --uid="$user" --property=RuntimeMaxSec="$limit" \
   --property=StandardOutput=append:"$log" --property=StandardError=append:"$log" --property=Nice=5 -- "${@//\$/\$\$}"
 "#;
 

@@ -8,9 +8,11 @@ mod error;
 mod host;
 pub mod job;
 mod ssh;
+mod stream;
 
 pub use cmd::{Cmd, Effect, RunAs, Stdin};
 pub use error::RemoteError;
 pub use host::{Host, Output, ReadOnly};
 pub use job::Job;
 pub use ssh::{SshHost, SshSettings, quiet};
+pub use stream::{StdinStream, transfer, transfer_seen};

@@ -9,9 +9,10 @@ use std::{
 
 use openssh::{KnownHosts, Session, SessionBuilder};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     sync::{Mutex, Semaphore},
 };
+use zeroize::Zeroizing;
 
 use crate::{Cmd, Effect, Host, Output, RemoteError, RunAs, Stdin};
 
@@ -145,13 +146,18 @@ impl SshHost {
         line
     }
 
-    async fn run(&self, session: &Session, cmd: &Cmd) -> Result<(Output, Option<i32>), Lost> {
+    async fn run(
+        &self,
+        session: &Session,
+        cmd: &Cmd,
+        sink: Option<&mut (dyn AsyncWrite + Send + Unpin)>,
+    ) -> Result<(Output, Option<i32>), Lost> {
         let line = Self::line(cmd);
         let mut command = session.command(line[0].as_str());
         command.args(&line[1..]).stdout(openssh::Stdio::piped()).stderr(openssh::Stdio::piped());
         command.stdin(match cmd.stdin {
             Stdin::Null => openssh::Stdio::null(),
-            Stdin::Bytes(_) | Stdin::File(_) => openssh::Stdio::piped(),
+            Stdin::Bytes(_) | Stdin::File(_) | Stdin::Stream(_) => openssh::Stdio::piped(),
         });
         let mut child = command.spawn().await.map_err(|error| Lost::Before(innermost(&error)))?;
         let stdin = child.stdin().take();
@@ -160,24 +166,29 @@ impl SshHost {
             match &cmd.stdin {
                 Stdin::Null => {}
                 Stdin::Bytes(bytes) => stdin.write_all(bytes).await?,
-                Stdin::File(path) => {
-                    let mut file = tokio::fs::File::open(path).await?;
-                    let mut buffer = vec![0; 256 * 1024];
-                    loop {
-                        let read = file.read(&mut buffer).await?;
-                        if read == 0 {
-                            break;
-                        }
-                        stdin.write_all(&buffer[..read]).await?;
-                    }
-                }
+                Stdin::File(path) => feed_from(&mut tokio::fs::File::open(path).await?, &mut stdin).await?,
+                Stdin::Stream(stream) => feed_from(&mut stream.take()?, &mut stdin).await?,
             }
             stdin.shutdown().await
         };
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let (stdout, stderr) = (child.stdout().take(), child.stderr().take());
+        let taking = async {
+            match sink {
+                None => {
+                    drain(stdout, &mut out).await;
+                    Ok(())
+                }
+                Some(sink) => pour(stdout, sink).await,
+            }
+        };
         // A command that ends without reading its input breaks the pipe: its status says more than that error.
-        let (fed, _, _) = tokio::join!(feed, drain(stdout, &mut out), drain(stderr, &mut err));
+        let (fed, taken, _) = tokio::join!(feed, taking, drain(stderr, &mut err));
+        if let Err(error) = taken {
+            // It ends by itself: what it writes goes nowhere any more.
+            let _ended = child.wait().await;
+            return Err(Lost::Sink(error));
+        }
         let output = Output {
             stdout: String::from_utf8_lossy(&out).into_owned(),
             stderr: String::from_utf8_lossy(&err).into_owned(),
@@ -193,6 +204,60 @@ impl SshHost {
             Err(error) => Err(Lost::During(innermost(&error))),
         }
     }
+
+    /// Runs one command and says what its end means.
+    async fn complete(
+        &self,
+        cmd: &Cmd,
+        mut sink: Option<&mut (dyn AsyncWrite + Send + Unpin)>,
+    ) -> Result<Output, RemoteError> {
+        let host = || self.settings.name.clone();
+        let _channel = self.channels.acquire().await.map_err(|error| self.unreachable(&error))?;
+        // A connection that was lost while idle is found out at the next command: try once more with a fresh one,
+        // which is safe because the command was not sent.
+        let mut fresh_tried = false;
+        let (session, result) = loop {
+            let session = self.session().await?;
+            let limit = cmd.deadline + Duration::from_secs(10);
+            #[expect(clippy::disallowed_methods, reason = "the local side of Cmd.deadline")]
+            let result = tokio::time::timeout(
+                limit,
+                self.run(&session, cmd, sink.as_mut().map(|sink| &mut **sink as &mut (dyn AsyncWrite + Send + Unpin))),
+            )
+            .await;
+            match result {
+                Ok(Err(Lost::Before(_))) if !fresh_tried => {
+                    fresh_tried = true;
+                    self.forget(&session).await;
+                }
+                result => break (session, result),
+            }
+        };
+        let why = match result {
+            Ok(Ok((output, Some(0)))) => return Ok(output),
+            // `timeout` stopped it on the node: how far it came is not known.
+            Ok(Ok((_, Some(124 | 137)))) => format!("stopped on the node after {} s", cmd.deadline.as_secs()),
+            Ok(Ok((output, Some(code)))) => {
+                let Output { stdout, stderr } = output;
+                return Err(RemoteError::Exit { host: host(), id: cmd.id.to_owned(), code, stdout, stderr });
+            }
+            Ok(Err(Lost::Before(why))) => {
+                self.forget(&session).await;
+                return Err(RemoteError::Unreachable { host: host(), why });
+            }
+            Ok(Err(Lost::During(why))) => why,
+            Ok(Err(Lost::Sink(error))) => return Err(RemoteError::sink(&self.settings.name, cmd, &error)),
+            Ok(Ok((_, None))) => "ended by a signal, or the connection was lost".to_owned(),
+            Err(_) => format!("no answer within {} s", cmd.deadline.as_secs() + 10),
+        };
+        if !why.starts_with("stopped on the node") {
+            self.forget(&session).await;
+        }
+        Err(match cmd.effect {
+            Effect::Read => RemoteError::Unreachable { host: host(), why: format!("`{}`: {why}", cmd.id) },
+            Effect::Mutate => RemoteError::InDoubt { host: host(), id: cmd.id.to_owned(), why },
+        })
+    }
 }
 
 /// Held shared by every change, exclusively by whoever waits for the node to be quiet.
@@ -203,9 +268,45 @@ enum Lost {
     Before(String),
     /// It was sent, and its end was not seen.
     During(String),
+    /// What it wrote could not be taken here.
+    Sink(std::io::Error),
 }
 
-async fn drain<R: tokio::io::AsyncRead + Unpin>(from: Option<R>, into: &mut Vec<u8>) {
+/// How much is read at once, in bytes.
+const PIECE: usize = 256 * 1024;
+
+async fn feed_from<R, W>(from: &mut R, to: &mut W) -> std::io::Result<()>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    // It may be a secret that goes through.
+    let mut buffer = Zeroizing::new(vec![0; PIECE]);
+    loop {
+        match from.read(&mut buffer).await? {
+            0 => return Ok(()),
+            read => to.write_all(&buffer[..read]).await?,
+        }
+    }
+}
+
+/// Writes to `sink` what comes, until the end or until the connection breaks; only an error of the sink is one here.
+async fn pour<R: AsyncRead + Unpin>(
+    from: Option<R>,
+    sink: &mut (dyn AsyncWrite + Send + Unpin),
+) -> std::io::Result<()> {
+    let Some(mut from) = from else { return Ok(()) };
+    let mut buffer = Zeroizing::new(vec![0; PIECE]);
+    loop {
+        match from.read(&mut buffer).await {
+            // What a broken connection means is told by the command's status.
+            Ok(0) | Err(_) => return sink.flush().await,
+            Ok(read) => sink.write_all(&buffer[..read]).await?,
+        }
+    }
+}
+
+async fn drain<R: AsyncRead + Unpin>(from: Option<R>, into: &mut Vec<u8>) {
     if let Some(mut from) = from {
         // What was read before an error is still shown.
         let _ = from.read_to_end(into).await;
@@ -230,47 +331,11 @@ impl Host for SshHost {
     }
 
     async fn exec(&self, cmd: &Cmd) -> Result<Output, RemoteError> {
-        let host = || self.settings.name.clone();
-        let _channel = self.channels.acquire().await.map_err(|error| self.unreachable(&error))?;
-        // A connection that was lost while idle is found out at the next command: try once more with a fresh one,
-        // which is safe because the command was not sent.
-        let mut fresh_tried = false;
-        let (session, result) = loop {
-            let session = self.session().await?;
-            let limit = cmd.deadline + Duration::from_secs(10);
-            #[expect(clippy::disallowed_methods, reason = "the local side of Cmd.deadline")]
-            let result = tokio::time::timeout(limit, self.run(&session, cmd)).await;
-            match result {
-                Ok(Err(Lost::Before(_))) if !fresh_tried => {
-                    fresh_tried = true;
-                    self.forget(&session).await;
-                }
-                result => break (session, result),
-            }
-        };
-        let why = match result {
-            Ok(Ok((output, Some(0)))) => return Ok(output),
-            // `timeout` stopped it on the node: how far it came is not known.
-            Ok(Ok((_, Some(124 | 137)))) => format!("stopped on the node after {} s", cmd.deadline.as_secs()),
-            Ok(Ok((output, Some(code)))) => {
-                let Output { stdout, stderr } = output;
-                return Err(RemoteError::Exit { host: host(), id: cmd.id.to_owned(), code, stdout, stderr });
-            }
-            Ok(Err(Lost::Before(why))) => {
-                self.forget(&session).await;
-                return Err(RemoteError::Unreachable { host: host(), why });
-            }
-            Ok(Err(Lost::During(why))) => why,
-            Ok(Ok((_, None))) => "ended by a signal, or the connection was lost".to_owned(),
-            Err(_) => format!("no answer within {} s", cmd.deadline.as_secs() + 10),
-        };
-        if !why.starts_with("stopped on the node") {
-            self.forget(&session).await;
-        }
-        Err(match cmd.effect {
-            Effect::Read => RemoteError::Unreachable { host: host(), why: format!("`{}`: {why}", cmd.id) },
-            Effect::Mutate => RemoteError::InDoubt { host: host(), id: cmd.id.to_owned(), why },
-        })
+        self.complete(cmd, None).await
+    }
+
+    async fn exec_to(&self, cmd: &Cmd, sink: &mut (dyn AsyncWrite + Send + Unpin)) -> Result<Output, RemoteError> {
+        self.complete(cmd, Some(sink)).await
     }
 }
 
