@@ -49,6 +49,11 @@ pub(crate) fn test(soak: bool) -> Result<ExitCode> {
         "two real PostgreSQL servers",
         &["test", "--quiet", "--package", "gaussdb", "--features", "real-pair", "--lib", "--", "--test-threads=1"],
     )?;
+    cargo(
+        &root,
+        "backup sets on real files",
+        &["test", "--quiet", "--package", "backup", "--features", "real-files", "--lib"],
+    )?;
     crate::step("crash points of the simulated pair");
     ensure!(crate::crash::run(soak)? == ExitCode::SUCCESS, "the crash matrix has wrong points");
     lab_test(&LabTest { filter: Vec::new(), soak, list: false })?;

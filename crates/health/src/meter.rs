@@ -31,14 +31,15 @@ struct Probe {
 #[derive(Debug)]
 struct Track {
     totals: SideTotals,
-    last_good: Option<(Instant, jiff::Timestamp)>,
+    /// The last good answer; before the first, the moment from which on this process asks.
+    last_good: (Instant, jiff::Timestamp),
     /// A failure was seen since the last good answer; the step that ran then.
     failing: Option<Option<StepId>>,
 }
 
 impl Track {
-    fn new() -> Self {
-        Self { totals: SideTotals::default(), last_good: None, failing: None }
+    fn new(begins: Instant, now: jiff::Timestamp) -> Self {
+        Self { totals: SideTotals::default(), last_good: (begins, now), failing: None }
     }
 
     /// Takes the end of a probe; returns an outage that it ends.
@@ -47,21 +48,41 @@ impl Track {
         if !probe.good {
             self.totals.failed += 1;
             // A probe sent before the last good answer says nothing about the time after it.
-            let old = self.last_good.is_some_and(|(last, _)| probe.sent < last);
+            let old = probe.sent < self.last_good.0;
             if !old && self.failing.is_none() {
                 self.failing = Some(step);
             }
             return None;
         }
-        let previous = self.last_good.replace((probe.ended, now));
-        let failing = self.failing.take();
-        let (last, since) = previous?;
-        let millis = u64::try_from(probe.ended.saturating_duration_since(last).as_millis()).unwrap_or(u64::MAX);
-        self.totals.longest_gap_millis = self.totals.longest_gap_millis.max(millis);
-        let during = failing?;
-        self.totals.down_millis += millis;
-        Some(Event::Outage { side: probe.side, since, millis, during })
+        let outage = self.close(probe.side, probe.ended);
+        self.last_good = (probe.ended, now);
+        outage
     }
+
+    /// Counts the time since the last good answer; returns the outage that it was, if it was one.
+    fn close(&mut self, side: Side, ended: Instant) -> Option<Event> {
+        let (last, since) = self.last_good;
+        let millis = millis(ended, last);
+        self.totals.longest_gap_millis = self.totals.longest_gap_millis.max(millis);
+        let during = self.failing.take()?;
+        self.totals.down_millis += millis;
+        Some(Event::Outage { side, since, millis, during })
+    }
+
+    /// The totals with an outage that goes on.
+    fn so_far(&self, now: Instant) -> SideTotals {
+        let mut totals = self.totals.clone();
+        if self.failing.is_some() {
+            let open = millis(now, self.last_good.0);
+            totals.down_millis += open;
+            totals.longest_gap_millis = totals.longest_gap_millis.max(open);
+        }
+        totals
+    }
+}
+
+fn millis(later: Instant, earlier: Instant) -> u64 {
+    u64::try_from(later.saturating_duration_since(earlier).as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Runs until `end` says so or its sender is gone; the last totals are in the journal when this returns.
@@ -72,7 +93,8 @@ pub async fn meter(meter: Meter, recorder: Arc<Recorder>, mut end: watch::Receiv
     let mut show = tokio::time::interval(Duration::from_millis(500));
     show.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut keep = tokio::time::interval(Duration::from_secs(5));
-    let (mut read, mut write) = (Track::new(), Track::new());
+    let begin = || Track::new(Instant::now(), jiff::Timestamp::now());
+    let (mut read, mut write) = (begin(), begin());
     loop {
         tokio::select! {
             _ = tick.tick() => {
@@ -93,11 +115,20 @@ pub async fn meter(meter: Meter, recorder: Arc<Recorder>, mut end: watch::Receiv
             changed = end.changed() => if changed.is_err() || *end.borrow() { break },
         }
     }
+    // An outage that nobody saw the end of is none the less one.
+    for (side, track) in [(Side::Read, &mut read), (Side::Write, &mut write)] {
+        if track.failing.is_some()
+            && let Some(outage) = track.close(side, Instant::now())
+        {
+            let _ = recorder.record(outage).await;
+        }
+    }
     let _ = recorder.record(totals(&read, &write)).await;
 }
 
 fn totals(read: &Track, write: &Track) -> Event {
-    Event::Meter(MeterTotals { read: read.totals.clone(), write: write.totals.clone() })
+    let now = Instant::now();
+    Event::Meter(MeterTotals { read: read.so_far(now), write: write.so_far(now) })
 }
 
 fn probe(meter: &Meter, side: Side, url: &str, body: Option<String>, send: &mpsc::UnboundedSender<Probe>) {
@@ -123,7 +154,7 @@ mod tests {
     #[test]
     fn an_outage_lasts_from_the_last_good_answer_to_the_next_vip_5() {
         let (start, now) = (Instant::now(), jiff::Timestamp::now());
-        let mut track = Track::new();
+        let mut track = Track::new(start, now);
         let step = StepId::new("db.switchover@node-b").ok();
         assert_eq!(track.take(&at(start, 0, 10, true), None, now), None);
         assert_eq!(track.take(&at(start, 100, 110, false), step.clone(), now), None);
@@ -135,9 +166,25 @@ mod tests {
     }
 
     #[test]
+    fn an_outage_that_began_before_or_has_not_ended_counts_too_vip_5() {
+        let (start, now) = (Instant::now(), jiff::Timestamp::now());
+        let mut track = Track::new(start, now);
+        track.take(&at(start, 0, 10, false), None, now);
+        assert_eq!(track.so_far(start + Duration::from_millis(500)).down_millis, 500, "it goes on");
+        let Some(Event::Outage { millis, .. }) = track.take(&at(start, 700, 720, true), None, now) else {
+            panic!("a process that began in the middle of an outage saw its end")
+        };
+        assert_eq!(millis, 720);
+        track.take(&at(start, 800, 810, false), None, now);
+        let open = track.close(Side::Write, start + Duration::from_millis(1720));
+        assert!(matches!(open, Some(Event::Outage { millis: 1000, .. })), "{open:?}");
+        assert_eq!(track.totals.down_millis, 1720);
+    }
+
+    #[test]
     fn a_slow_answer_is_a_gap_and_no_outage() {
         let (start, now) = (Instant::now(), jiff::Timestamp::now());
-        let mut track = Track::new();
+        let mut track = Track::new(start, now);
         track.take(&at(start, 0, 10, true), None, now);
         assert_eq!(track.take(&at(start, 100, 900, true), None, now), None);
         assert_eq!((track.totals.longest_gap_millis, track.totals.down_millis), (890, 0));
@@ -146,7 +193,7 @@ mod tests {
     #[test]
     fn a_failure_sent_before_the_last_good_answer_is_history() {
         let (start, now) = (Instant::now(), jiff::Timestamp::now());
-        let mut track = Track::new();
+        let mut track = Track::new(start, now);
         track.take(&at(start, 0, 10, true), None, now);
         track.take(&at(start, 200, 210, true), None, now);
         track.take(&at(start, 100, 2100, false), None, now);

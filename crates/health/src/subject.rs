@@ -18,6 +18,14 @@ pub struct HealthFacts {
     pub urls: Vec<UrlFacts>,
 }
 
+impl HealthFacts {
+    /// Whether every unit of the service is active.
+    pub fn units_active(&self, inventory: &Inventory) -> bool {
+        let active = |name: &String| self.units.iter().any(|unit| unit.name == *name && unit.active == "active");
+        inventory.service.units.iter().all(active)
+    }
+}
+
 /// One systemd unit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnitFacts {

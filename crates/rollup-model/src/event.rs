@@ -117,6 +117,14 @@ pub enum Event {
     RunTakenBack {
         /// That run.
         by: RunId,
+        /// The one node that was taken back; `None`: the whole pair.
+        #[serde(default)]
+        only: Option<NodeName>,
+    },
+    /// Another run made this one final: there is no way back any more.
+    RunFinalized {
+        /// That run.
+        by: RunId,
     },
     /// The run is over.
     RunFinished {

@@ -80,6 +80,13 @@ pub enum RunStatus {
     TakenBack {
         /// That run.
         by: crate::RunId,
+        /// The one node that was taken back; `None`: the whole pair.
+        only: Option<crate::NodeName>,
+    },
+    /// Another run made it final: there is no way back any more.
+    Finalized {
+        /// That run.
+        by: crate::RunId,
     },
 }
 
@@ -212,7 +219,10 @@ impl RunState {
                 self.notes.push(node.as_ref().map_or_else(|| text.clone(), |node| format!("{node}: {text}")));
             }
             Event::RunStopped { reason } => self.status = RunStatus::Stopped { reason: *reason },
-            Event::RunTakenBack { by } => self.status = RunStatus::TakenBack { by: by.clone() },
+            Event::RunTakenBack { by, only } => {
+                self.status = RunStatus::TakenBack { by: by.clone(), only: only.clone() };
+            }
+            Event::RunFinalized { by } => self.status = RunStatus::Finalized { by: by.clone() },
             Event::RunFinished { .. } => self.status = RunStatus::Finished,
         }
     }

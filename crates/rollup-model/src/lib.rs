@@ -17,6 +17,7 @@ pub mod playbook;
 pub mod release;
 pub mod rollback;
 pub mod span;
+pub mod way_back;
 
 pub use compile::{Known, Resolution, compile};
 pub use diagnostic::Diagnostic;
@@ -31,3 +32,4 @@ pub use playbook::Playbook;
 pub use release::Release;
 pub use rollback::Undo;
 pub use span::Span;
+pub use way_back::{Lane, WayBack};

@@ -25,9 +25,15 @@ pub struct Plan {
     pub playbook: String,
     /// Headline.
     pub title: String,
-    /// The run that this one takes back.
+    /// What its end means.
     #[serde(default)]
-    pub takes_back: Option<RunId>,
+    pub kind: Kind,
+    /// The runs that this one takes back, newest first.
+    #[serde(default)]
+    pub takes_back: Vec<RunId>,
+    /// The backup set that the pair is brought back to.
+    #[serde(default)]
+    pub restores: Option<String>,
     /// Which node plays which part, for the whole run.
     pub bindings: BTreeMap<Role, NodeName>,
     /// The inventory as it was.
@@ -42,6 +48,21 @@ pub struct Plan {
     pub phases: Vec<Phase>,
     /// Steps in order; those of one phase are together.
     pub steps: Vec<Step>,
+}
+
+/// What the end of a plan means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Forward to a new version.
+    #[default]
+    Upgrade,
+    /// Back to an old one.
+    Rollback,
+    /// Something about backup sets; what serves stays as it is.
+    Backup,
+    /// There is no way back from here on.
+    Finalize,
 }
 
 /// A stage of a plan.

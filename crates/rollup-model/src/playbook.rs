@@ -6,7 +6,11 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::{Diagnostic, PhaseId, StepId, diagnostic::read_toml, plan::Impact};
+use crate::{
+    Diagnostic, PhaseId, StepId,
+    diagnostic::read_toml,
+    plan::{Impact, Kind},
+};
 
 /// A playbook file.
 #[derive(Debug, Clone, Deserialize)]
@@ -18,6 +22,9 @@ pub struct Playbook {
     pub name: String,
     /// Headline of the plan.
     pub title: String,
+    /// What its end means; `upgrade`.
+    #[serde(default)]
+    pub kind: Kind,
     /// Stages in order.
     pub phase: Vec<PhaseSpec>,
 }

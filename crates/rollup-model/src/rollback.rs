@@ -6,7 +6,7 @@ use crate::{
     Plan, RunState, Step,
     compile::Identity,
     fold::StepState,
-    plan::{ActionRef, Impact},
+    plan::{ActionRef, Impact, Kind},
 };
 
 /// How an action is taken back; pure data.
@@ -92,7 +92,8 @@ pub fn rollback_plan(
         created: identity.created,
         playbook: format!("{}-rollback", plan.playbook),
         title: format!("take back {}", plan.run),
-        takes_back: Some(plan.run.clone()),
+        kind: Kind::Rollback,
+        takes_back: vec![plan.run.clone()],
         phases,
         steps,
         ..plan.clone()

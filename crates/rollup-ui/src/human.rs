@@ -24,6 +24,19 @@ pub fn seconds(millis: u64) -> String {
     format!("{}.{}s", tenths / 10, tenths % 10)
 }
 
+/// Bytes: `512 B`, `1.5 KiB`, `32.0 MiB`.
+pub fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let power = (1..UNITS.len()).rev().find(|power| bytes >= 1 << (10 * (power + 1))).unwrap_or(0);
+    let unit: u64 = 1 << (10 * (power + 1));
+    // Tenths without floating point; the rest below a tenth is cut off.
+    let (whole, tenth) = (bytes / unit, (bytes % unit) * 10 / unit);
+    format!("{whole}.{tenth} {}", UNITS[power])
+}
+
 /// Milliseconds from one moment to a later one; zero when the clock was set back in between.
 pub(crate) fn millis_between(from: Timestamp, to: Timestamp) -> u64 {
     u64::try_from(to.duration_since(from).as_millis()).unwrap_or_default()
@@ -86,6 +99,16 @@ mod tests {
         ] {
             assert_eq!(duration(millis), text, "{millis}");
         }
+    }
+
+    #[test]
+    fn bytes_read_as_people_say_them() {
+        for (size, text) in
+            [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (32 << 20, "32.0 MiB"), (5 << 30, "5.0 GiB")]
+        {
+            assert_eq!(bytes(size), text);
+        }
+        assert_eq!(bytes(u64::MAX), "16383.9 PiB");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rollup_model::{Plan, RunState, StepId, event::Side};
+use rollup_model::{Plan, RunState, StepId, event::Side, plan::Kind};
 use serde::Serialize;
 
 use crate::{Style, human, style::Paint};
@@ -38,7 +38,8 @@ pub struct StepShare {
 impl Interruption {
     /// Adds up what the meter saw.
     pub fn of(plan: &Plan, state: &RunState) -> Self {
-        let meter = plan.inventory.meter.as_ref();
+        // What only takes copies asks no client's questions.
+        let meter = plan.inventory.meter.as_ref().filter(|_| plan.kind != Kind::Backup);
         let down = |side: Side, total: u64| total.max(union(spans(state, |outage| outage.side == side)));
         let read_millis = down(Side::Read, state.meter.read.down_millis);
         let write_millis = down(Side::Write, state.meter.write.down_millis);

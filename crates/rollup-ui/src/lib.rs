@@ -16,7 +16,7 @@ mod style;
 mod tracker;
 
 pub use bars::Bars;
-pub use human::{duration, one_line, seconds};
+pub use human::{bytes, duration, one_line, seconds};
 pub use interruption::Interruption;
 pub use json::JsonLines;
 pub use lines::Lines;

@@ -72,7 +72,9 @@ impl<W: Write + Send> Inner<W> {
     }
 
     fn tick(&mut self, now: Timestamp) -> io::Result<()> {
-        let silence = self.last_line.map_or(u64::MAX, |last| human::millis_between(last, now));
+        // Nothing was said so far: the silence begins now.
+        let last = *self.last_line.get_or_insert(now);
+        let silence = human::millis_between(last, now);
         if silence < LONGEST_SILENCE_MILLIS || self.tracker.state.status != RunStatus::Running {
             return Ok(());
         }
@@ -146,7 +148,9 @@ impl<W: Write + Send> Inner<W> {
                 None => format!("note: {text}"),
             },
             Event::RunStopped { reason } => format!("stopped: {}", crate::pages::reason_text(*reason)),
-            Event::RunTakenBack { by } => format!("taken back by run {by}"),
+            Event::RunTakenBack { by, only: None } => format!("taken back by run {by}"),
+            Event::RunTakenBack { by, only: Some(node) } => format!("{node} taken back by run {by}"),
+            Event::RunFinalized { by } => format!("made final by run {by}"),
             Event::RunFinished { millis } => format!("finished in {}", human::duration(*millis)),
             Event::StepProgress { .. } | Event::Meter(_) => return None,
         })

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use rollup_model::{NodeName, PhaseId, RunId};
+use rollup_model::{Lane, NodeName, PhaseId, RunId};
 
 /// Upgrade a primary/standby pair over SSH: standby first, VIP over, old primary second.
 #[derive(Debug, Parser)]
@@ -94,14 +94,13 @@ pub(crate) enum Command {
         #[command(flatten)]
         running: Running,
     },
-    /// Take back what a run has changed, newest change first
-    Rollback {
-        /// The run [default: the last one]
-        #[arg(long, conflicts_with = "backup")]
+    /// Bring the pair back to a backup set
+    Rollback(RollbackArguments),
+    /// Make the last upgrade final: contract migrations run, there is no way back from then on
+    Finalize {
+        /// The upgrade [default: the last one]
+        #[arg(long)]
         run: Option<RunId>,
-        /// The run that made this backup set, for example backup_20261120_091500
-        #[arg(long, value_name = "SET")]
-        backup: Option<String>,
         /// Only show the steps
         #[arg(long)]
         dry_run: bool,
@@ -109,6 +108,9 @@ pub(crate) enum Command {
         #[command(flatten)]
         running: Running,
     },
+    /// Backup sets: take, prove, keep and remove them
+    #[command(subcommand)]
+    Backup(Backup),
     /// Show where a run stands, also while another process works on it
     Status {
         /// The run [default: the last one]
@@ -156,6 +158,120 @@ pub(crate) struct UpgradeArguments {
     /// A playbook of your own instead of the built-in `ha-upgrade`
     #[arg(long, value_name = "FILE")]
     pub(crate) playbook: Option<PathBuf>,
+}
+
+/// What a way back is made of.
+#[derive(Debug, Args)]
+pub(crate) struct RollbackArguments {
+    /// The upgrade to take back; its set is the one it took first [default: the last one]
+    #[arg(long, conflicts_with = "backup")]
+    pub(crate) run: Option<RunId>,
+    /// The set to go back to, for example backup_20261120_091500, or `latest`
+    #[arg(long, value_name = "SET")]
+    pub(crate) backup: Option<String>,
+    /// What becomes of the database: keep its changes, take them back, or restore the full backup
+    /// [default: keep; never restore]
+    #[arg(long, value_name = "LANE")]
+    pub(crate) lane: Option<LaneArgument>,
+    /// Bring only this node back: code, configuration and root key, never the database
+    #[arg(long, value_name = "NODE")]
+    pub(crate) node: Option<NodeName>,
+    /// Only show the way back and its price
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Lose what was written since the backup; needed for `--lane restore` where nobody can be asked
+    #[arg(long)]
+    pub(crate) accept_data_loss: bool,
+    /// Go back to a set that is older than `backup.refuse_after`
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// The age identity that opens the set's root key [default: backup.identity_file]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) identity: Option<PathBuf>,
+    /// How to run it.
+    #[command(flatten)]
+    pub(crate) running: Running,
+}
+
+/// What becomes of the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LaneArgument {
+    /// Expand migrations stay; nothing is lost.
+    Keep,
+    /// The package's down migrations run; what is in new columns is lost.
+    Down,
+    /// The full backup comes back; everything written since is lost.
+    Restore,
+}
+
+impl From<LaneArgument> for Lane {
+    fn from(lane: LaneArgument) -> Self {
+        match lane {
+            LaneArgument::Keep => Lane::Keep,
+            LaneArgument::Down => Lane::Down,
+            LaneArgument::Restore => Lane::Restore,
+        }
+    }
+}
+
+/// Backup sets.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Backup {
+    /// Take a set of both nodes as they stand, and read it back
+    Create {
+        /// Only show the steps
+        #[arg(long)]
+        dry_run: bool,
+        /// How to run it.
+        #[command(flatten)]
+        running: Running,
+    },
+    /// All sets, wherever they are kept
+    List,
+    /// The manifest of a set
+    Show {
+        /// The set, or `latest`
+        set: String,
+    },
+    /// Read every part of a set back and compare it with its manifest
+    Verify {
+        /// The set, or `latest`
+        set: String,
+        /// Also restore it in a scratch directory: files unpack, the database starts and answers, the key opens
+        #[arg(long)]
+        drill: bool,
+        /// The age identity that opens the set's root key [default: backup.identity_file]
+        #[arg(long, value_name = "FILE")]
+        identity: Option<PathBuf>,
+        /// How to run it.
+        #[command(flatten)]
+        running: Running,
+    },
+    /// Remove sets beyond `backup.keep` that no run needs any more
+    Prune {
+        /// Only show what would go
+        #[arg(long)]
+        dry_run: bool,
+        /// How to run it.
+        #[command(flatten)]
+        running: Running,
+    },
+    /// Copy a set to this machine
+    Fetch {
+        /// The set, or `latest`
+        set: String,
+        /// The directory to copy it into [default: backup.operator_dir]
+        #[arg(long, value_name = "DIR")]
+        to: Option<PathBuf>,
+    },
+    /// Open the root key of a set in memory and compare it with its fingerprint
+    CheckKey {
+        /// The set, or `latest`
+        set: String,
+        /// The age identity that opens it [default: backup.identity_file]
+        #[arg(long, value_name = "FILE")]
+        identity: Option<PathBuf>,
+    },
 }
 
 /// How a plan is run.

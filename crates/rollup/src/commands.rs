@@ -6,21 +6,23 @@ use rollup_ui::pages;
 use serde_json::json;
 
 use crate::{
+    backups,
     cli::{Cli, Command, Format, Pkg, Running, Runs, UpgradeArguments},
     exit::{self, Ended, Exit},
+    finalize,
     planning::{plan_upgrade, read_archive, read_package, refused},
     running,
     screen::Screen,
     show,
     site::Site,
     store::{Store, is_open},
-    taking_back,
     typed::quoted_option,
+    way_back,
 };
 
 /// Runs one command.
 pub(crate) async fn run(cli: &Cli, screen: &Screen) -> Ended {
-    let site = || Site::load(&cli.global.inventory, screen.color());
+    let site = || Site::load(&cli.global.inventory, cli.global.state_dir.as_deref(), screen.color());
     let store = || Store::open(cli.global.state_dir.as_deref());
     match &cli.command {
         Command::Precheck { pkg, format, strict } => precheck(&site()?, pkg.as_deref(), *format, *strict, screen).await,
@@ -53,10 +55,11 @@ pub(crate) async fn run(cli: &Cli, screen: &Screen) -> Ended {
             let run = store.find(run.as_ref(), is_open, "run that could go on")?;
             running::go_on(&store, &run, running, screen).await
         }
-        Command::Rollback { run, backup, dry_run, running } => {
-            let asked = taking_back::Asked { run: run.as_ref(), backup: backup.as_deref(), dry_run: *dry_run, running };
-            taking_back::rollback(&store()?, &asked, screen).await
+        Command::Rollback(asked) => way_back::rollback(site(), &store()?, asked, screen).await,
+        Command::Finalize { run, dry_run, running } => {
+            finalize::finalize(&store()?, run.as_ref(), *dry_run, running, screen).await
         }
+        Command::Backup(command) => backups::run(site()?, &store()?, command, screen).await,
         Command::Status { run } => {
             let store = store()?;
             let run = store.find(run.as_ref(), |_| true, "run")?;
@@ -170,7 +173,7 @@ async fn packages(cli: &Cli, pkg: &Pkg, screen: &Screen) -> Ended {
                 screen.tell("note: no inventory here, so signature and destinations are not held against one");
                 anything()
             } else {
-                Site::load(inventory, screen.color())?.inventory.package
+                Site::load(inventory, cli.global.state_dir.as_deref(), screen.color())?.inventory.package
             };
             let (release, _) = read_archive(file, policy).await?;
             let (name, version, sha256) = (&release.name, &release.version, &release.archive_sha256);

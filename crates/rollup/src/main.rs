@@ -1,17 +1,20 @@
 //! `rollup`: what was typed → what it means. Wiring, signals and exit codes; everything else lives in the crates below.
 
 mod audit;
+mod backups;
 mod cli;
 mod commands;
 mod exit;
+mod finalize;
 mod planning;
 mod running;
 mod screen;
+mod sets;
 mod show;
 mod site;
 mod store;
-mod taking_back;
 mod typed;
+mod way_back;
 
 use std::process::ExitCode;
 

@@ -1,14 +1,14 @@
 //! From what was typed to a plan: package, lock, facts, roles, compile.
 
 use std::{
-    collections::hash_map::RandomState,
+    collections::{BTreeMap, hash_map::RandomState},
     hash::{BuildHasher, Hasher},
     path::{Path, PathBuf},
 };
 
 use rollup_engine::{Examined, Stage, fetch_mirror, lock};
 use rollup_model::{
-    Finding, Inventory, NodeName, Plan, Playbook, Release, RunState, StepId,
+    Facts, Finding, Inventory, NodeName, Plan, Playbook, Release, RunState, StepId,
     compile::{Identity, Site as Grounds},
     inventory::PackagePolicy,
     plan::hex,
@@ -138,8 +138,20 @@ pub(crate) async fn plan_upgrade(site: &Site, typed: &UpgradeArguments, screen: 
 }
 
 fn compile(site: &Site, playbook: &Playbook, release: &Release, examined: &Examined) -> Result<Plan, Exit> {
-    let grounds = Grounds { inventory: &site.inventory, release: Some(release), facts: &examined.facts };
-    let plan = rollup_model::compile(playbook, &grounds, &versions(examined), site.registry.as_ref(), &identity()?);
+    compile_for(site, playbook, Some(release), &examined.facts, &versions(examined), &identity()?)
+}
+
+/// Compiles a playbook for these machines.
+pub(crate) fn compile_for(
+    site: &Site,
+    playbook: &Playbook,
+    release: Option<&Release>,
+    facts: &Facts,
+    versions: &BTreeMap<NodeName, String>,
+    identity: &Identity,
+) -> Result<Plan, Exit> {
+    let grounds = Grounds { inventory: &site.inventory, release, facts };
+    let plan = rollup_model::compile(playbook, &grounds, versions, site.registry.as_ref(), identity);
     plan.map_err(|problems| {
         let lines: Vec<_> = problems
             .iter()

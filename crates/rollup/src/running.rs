@@ -1,6 +1,6 @@
 //! Running a plan: journal, locks, engine, meter, signals, and the page at the end.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use rollup_engine::{
     End, Engine, Options, Recorder, Stage, Stop, fetch_mirror,
@@ -8,7 +8,8 @@ use rollup_engine::{
     lock::{self, Holder, Taken},
 };
 use rollup_model::{
-    Event, NodeName, PhaseId, Plan, Record, RunId, RunState, Severity, Sink, StepState, event::StopReason,
+    Event, NodeName, PhaseId, Plan, Record, Role, RunId, RunState, Severity, Sink, StepState, event::StopReason,
+    plan::Kind,
 };
 use rollup_remote::ReadOnly;
 use rollup_ui::pages::{self, Ending, Names, Next, Serving};
@@ -24,21 +25,8 @@ use crate::{
     screen::{Following, Screen},
     site::Site,
     store::{Store, is_open},
+    typed::quoted_option,
 };
-
-/// Whether a plan begins or goes on, and what its end means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Forward.
-    Upgrade,
-    /// Taking another run back.
-    Rollback,
-}
-
-/// Whether a plan takes another run back.
-pub(crate) fn kind_of(plan: &Plan) -> Kind {
-    if plan.takes_back.is_some() { Kind::Rollback } else { Kind::Upgrade }
-}
 
 /// Refuses to pause where no pause is possible: a wrong word here would let a run go on through its cutover.
 pub(crate) fn check_phase(running: &Running, plan: &Plan, state: &RunState) -> Result<(), Exit> {
@@ -173,7 +161,8 @@ async fn go(
         stop: Stop::default(),
     };
     let (end_meter, ended) = watch::channel(false);
-    let meter = plan.inventory.meter.clone().map(|meter| {
+    // What only takes copies is no reason to ask clients' questions.
+    let meter = plan.inventory.meter.clone().filter(|_| plan.kind != Kind::Backup).map(|meter| {
         let recorder = Arc::clone(&recorder);
         tokio::spawn(async move {
             if has_begun.await.is_ok() {
@@ -235,7 +224,7 @@ async fn go(
 
 /// A run that could not be carried to a regular end, for example since its journal cannot be written.
 fn broken_off(plan: &Plan, error: anyhow::Error) -> Exit {
-    let code = if kind_of(plan) == Kind::Rollback { exit::ROLLBACK_FAILED } else { exit::FAILED };
+    let code = if plan.kind == Kind::Rollback { exit::ROLLBACK_FAILED } else { exit::FAILED };
     Exit { code, ..error.into() }.hint(format!("mend it, then: rollup resume {}", plan.run))
 }
 
@@ -277,18 +266,21 @@ async fn finish(site: &Site, store: &Store, plan: &Plan, state: &RunState, end: 
             screen.tell(&format!("warning: the lock on {node} could not be given back: {error}\nhint: {hint}"));
         }
     }
-    if let (End::Finished, Some(taken_back)) = (end, &plan.takes_back)
-        && store.dir(taken_back).exists()
-    {
-        let (mut journal, _) = Journal::open(&store.dir(taken_back))?;
-        journal.append(jiff::Timestamp::now(), Event::RunTakenBack { by: run.clone() })?;
+    if matches!(end, End::Finished) {
+        for other in plan.takes_back.iter().filter(|other| store.dir(other).exists()) {
+            let event = match plan.kind {
+                Kind::Finalize => Event::RunFinalized { by: run.clone() },
+                _ => Event::RunTakenBack { by: run.clone(), only: plan.bound(Role::Target).cloned() },
+            };
+            Journal::open(&store.dir(other))?.0.append(jiff::Timestamp::now(), event)?;
+        }
     }
-    let code = match (end, kind_of(plan)) {
-        (End::Finished, Kind::Upgrade) => exit::DONE,
+    let code = match (end, plan.kind) {
         (End::Finished, Kind::Rollback) => exit::ROLLED_BACK,
+        (End::Finished, _) => exit::DONE,
         (End::Stopped(StopReason::Blocked), _) => exit::BLOCKED,
-        (End::Stopped(StopReason::Failed), Kind::Upgrade) => exit::FAILED,
         (End::Stopped(StopReason::Failed), Kind::Rollback) => exit::ROLLBACK_FAILED,
+        (End::Stopped(StopReason::Failed), _) => exit::FAILED,
         (End::Stopped(StopReason::Operator | StopReason::Pause), _) => exit::STOPPED,
     };
     let (serving, next) = (serving(site).await, next_commands(plan, end, screen));
@@ -340,10 +332,22 @@ fn next_commands(plan: &Plan, end: &End, screen: &Screen) -> Vec<Next> {
     let resume = |why| screen.next(&format!("rollup resume {run}"), why);
     let status = screen.next(&format!("rollup status {run}"), "see every phase again");
     let back = screen.next(&format!("rollup rollback --run {run}"), "take back what it changed");
-    match (end, kind_of(plan)) {
-        (End::Finished, Kind::Upgrade) => vec![status, back],
-        (End::Finished, Kind::Rollback) => {
-            vec![screen.next("rollup precheck", "see whether the pair is ready again"), status]
+    match (end, plan.kind) {
+        (End::Finished, Kind::Upgrade) => {
+            let last = screen.next(&format!("rollup finalize --run {run}"), "or make it final, once you are sure");
+            vec![status, back, last]
+        }
+        (End::Finished, Kind::Rollback | Kind::Finalize) => {
+            let mut next = vec![screen.next("rollup precheck", "see whether the pair is ready again"), status];
+            if plan.restores.is_some() {
+                let command = format!("rollup rollback --backup {}", plan.backup_set);
+                next.push(screen.next(&command, "take this way back itself back"));
+            }
+            next
+        }
+        (End::Finished, Kind::Backup) => vec![screen.next("rollup backup list", "see every set")],
+        (End::Stopped(StopReason::Blocked), Kind::Rollback | Kind::Backup) => {
+            vec![screen.next("rollup backup list", "see every set"), screen.next("rollup precheck", "look at the pair")]
         }
         (End::Stopped(StopReason::Blocked), _) => vec![screen.next("rollup precheck", "look again")],
         (End::Stopped(StopReason::Operator | StopReason::Pause), Kind::Upgrade) => {
@@ -352,8 +356,27 @@ fn next_commands(plan: &Plan, end: &End, screen: &Screen) -> Vec<Next> {
         (End::Stopped(_), Kind::Upgrade) => {
             vec![resume("try again from the failed step"), back, status]
         }
-        (End::Stopped(_), Kind::Rollback) => {
-            vec![resume("go on taking back"), status]
-        }
+        (End::Stopped(StopReason::Failed), Kind::Rollback) => emergency(plan, screen),
+        (End::Stopped(_), Kind::Rollback) => vec![resume("go on taking back"), status],
+        (End::Stopped(_), Kind::Backup | Kind::Finalize) => vec![resume("try again from the failed step"), status],
     }
+}
+
+/// What is left when a way back fails (RB-4): once more, from where it stopped; another set; forward again.
+fn emergency(plan: &Plan, screen: &Screen) -> Vec<Next> {
+    let run = &plan.run;
+    let mut next = vec![
+        screen.next(&format!("rollup resume {run}"), "mend what is said above, then go on from the failed step"),
+        screen.next(&format!("rollup status {run}"), "see where each node stands"),
+        screen.next("rollup backup list", "see whether another set can be gone back to"),
+        screen.next("rollup rollback --backup SET", "go back to that one instead"),
+    ];
+    if let Some(release) = &plan.release {
+        let pkg = quoted_option("--pkg", Some(Path::new(&release.archive)));
+        let forward = format!("rollup upgrade{pkg}");
+        next.push(
+            screen.next(&forward, &format!("or forward to {} again, once the pair passes a precheck", release.version)),
+        );
+    }
+    next
 }

@@ -147,6 +147,15 @@ impl Screen {
         Following { sinks, lines }
     }
 
+    /// Asks for a line. Without a terminal nobody can be asked.
+    pub(crate) fn ask(&self, question: &str) -> Result<String, Exit> {
+        if !io::stderr().is_terminal() || !io::stdin().is_terminal() {
+            return Err(Exit::usage("nobody can be asked without a terminal"));
+        }
+        let asked = dialoguer::Input::<String>::new().with_prompt(question).allow_empty(true).interact_text();
+        asked.map_err(|error| anyhow::Error::from(error).into())
+    }
+
     /// Asks for a yes. Without a terminal nobody can be asked: `--yes` is needed then.
     pub(crate) fn confirm(&self, question: &str, yes: bool, command: &str) -> Result<bool, Exit> {
         if yes {

@@ -1,12 +1,18 @@
 //! The inventory as machines: hosts to talk to, actions to run on them.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use rollup_engine::{Examined, Hosts, Registry, Stage, examine};
 use rollup_model::{Diagnostic, Inventory, NodeName, Release, Role, inventory};
 use rollup_remote::{SshHost, SshSettings};
 
-use crate::exit::{Exit, USAGE};
+use crate::{
+    exit::{Exit, USAGE},
+    store::Store,
+};
 
 /// Everything a command needs to talk to the nodes.
 pub(crate) struct Site {
@@ -44,7 +50,7 @@ pub(crate) fn diagnosed(file: &Path, text: &str, problems: &[Diagnostic], color:
 
 impl Site {
     /// Reads the inventory and prepares its hosts; nothing is connected yet.
-    pub(crate) fn load(file: &Path, color: bool) -> Result<Self, Exit> {
+    pub(crate) fn load(file: &Path, state_dir: Option<&Path>, color: bool) -> Result<Self, Exit> {
         let text = std::fs::read_to_string(file).map_err(|error| {
             Exit::usage(format!("cannot read the inventory {}: {error}", file.display()))
                 .hint("write one (README.md has an example), or name it: rollup --inventory FILE …")
@@ -67,7 +73,34 @@ impl Site {
             }
             *name = path.display().to_string();
         }
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        let at = |name: &str| match (name.strip_prefix("~/"), &home) {
+            (Some(rest), Some(home)) => home.join(rest),
+            _ => base.join(name),
+        };
+        let kept = &mut inventory.backup;
+        kept.identity_file = kept.identity_file.as_deref().map(|name| at(name).display().to_string());
+        let beside_runs = || Store::open(state_dir).map(|store| store.backups());
+        let dir = kept.operator_dir.as_deref().map_or_else(beside_runs, |name| Ok(at(name)))?;
+        kept.operator_dir = Some(dir.display().to_string());
         Self::of(inventory)
+    }
+
+    /// The same, with another identity to open root keys with.
+    pub(crate) fn with_identity(mut self, identity: Option<&Path>) -> Result<Self, Exit> {
+        if let Some(file) = identity {
+            if !file.is_file() {
+                return Err(Exit::usage(format!("there is no identity {}", file.display()))
+                    .hint("name the file that holds AGE-SECRET-KEY-…: --identity FILE"));
+            }
+            self.inventory.backup.identity_file = Some(std::path::absolute(file)?.display().to_string());
+        }
+        Ok(self)
+    }
+
+    /// Where this machine keeps sets.
+    pub(crate) fn operator_dir(&self) -> PathBuf {
+        self.inventory.backup.operator_dir.clone().unwrap_or_default().into()
     }
 
     /// Prepares the hosts of an inventory.
@@ -103,8 +136,13 @@ impl Site {
         if let Some(primary) = owner
             && let Some(standby) = self.inventory.peer_of(&primary)
         {
-            examined.facts.bindings =
-                [(Role::OriginalPrimary, primary), (Role::OriginalStandby, standby.name.clone())].into();
+            let source = gaussdb::backup_source(&examined.facts, &self.inventory);
+            examined.facts.bindings = [
+                (Role::BackupSource, source.unwrap_or_else(|| standby.name.clone())),
+                (Role::OriginalPrimary, primary),
+                (Role::OriginalStandby, standby.name.clone()),
+            ]
+            .into();
         }
         examined
     }

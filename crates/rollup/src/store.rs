@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use rollup_engine::journal::{self, Stored};
-use rollup_model::{RunId, RunState, event::StopReason, fold::RunStatus};
+use rollup_model::{RunId, RunState, event::StopReason, fold::RunStatus, plan::Kind};
 
 use crate::exit::Exit;
 
@@ -25,6 +25,11 @@ impl Store {
             }
         };
         Ok(Self { runs: base.join("runs") })
+    }
+
+    /// The directory of copies of backup sets, beside the runs.
+    pub(crate) fn backups(&self) -> PathBuf {
+        self.runs.with_file_name("backups")
     }
 
     /// The directory of one run.
@@ -54,6 +59,27 @@ impl Store {
         Ok((stored, state))
     }
 
+    /// The run that is named, or the newest of a kind that `wanted` accepts.
+    pub(crate) fn find_kind(
+        &self,
+        named: Option<&RunId>,
+        kind: Kind,
+        wanted: impl Fn(&RunState) -> bool,
+        what: &str,
+    ) -> Result<RunId, Exit> {
+        if let Some(run) = named {
+            self.read(run)?;
+            return Ok(run.clone());
+        }
+        for run in self.list() {
+            let (stored, state) = self.read(&run)?;
+            if stored.plan.kind == kind && wanted(&state) {
+                return Ok(run);
+            }
+        }
+        Err(Exit::usage(format!("there is no {what} in {}", self.runs.display())).hint("rollup runs list"))
+    }
+
     /// The run that is named, or the newest that `wanted` accepts.
     pub(crate) fn find(
         &self,
@@ -80,7 +106,7 @@ pub(crate) fn is_open(state: &RunState) -> bool {
     match state.status {
         RunStatus::Running => true,
         RunStatus::Stopped { reason } => reason != StopReason::Blocked,
-        RunStatus::Finished | RunStatus::TakenBack { .. } => false,
+        RunStatus::Finished | RunStatus::TakenBack { .. } | RunStatus::Finalized { .. } => false,
     }
 }
 

@@ -7,9 +7,10 @@ use std::path::Path;
 use crate::cli::Global;
 
 /// Commands that talk to the nodes of an inventory. All others find it in the plan of their run.
-const OF_NODES: [&str; 8] = ["precheck", "plan", "upgrade", "unlock", "health", "vip", "db", "sync"];
+const OF_NODES: [&str; 10] =
+    ["precheck", "plan", "upgrade", "rollback", "backup", "unlock", "health", "vip", "db", "sync"];
 /// Commands that read or write runs.
-const OF_RUNS: [&str; 5] = ["upgrade", "resume", "rollback", "status", "runs"];
+const OF_RUNS: [&str; 7] = ["upgrade", "resume", "rollback", "finalize", "backup", "status", "runs"];
 
 /// The options that told this process where to look.
 #[derive(Debug, Default)]
@@ -77,7 +78,7 @@ mod tests {
         assert_eq!(typed.complete("mend it, then: rollup precheck"), "mend it, then: rollup -i a.toml precheck");
         assert_eq!(
             typed.complete("rollup resume X   # or: rollup rollback"),
-            "rollup --state-dir 'my runs' resume X   # or: rollup --state-dir 'my runs' rollback"
+            "rollup --state-dir 'my runs' resume X   # or: rollup -i a.toml --state-dir 'my runs' rollback"
         );
         assert_eq!(typed.complete("rollup upgrade"), "rollup -i a.toml --state-dir 'my runs' upgrade");
         assert_eq!(typed.complete("/var/lib/rollup is full"), "/var/lib/rollup is full");

@@ -28,7 +28,7 @@ meter = { read_url = "http://10.0.0.9/orders", write_url = "http://10.0.0.9/orde
 const ACTIONS: [(&str, Impact, &str); 11] = [
     ("precheck.run", Impact::Observe, "not needed: it only looks"),
     ("backup.files", Impact::Change, "not needed: the set is kept"),
-    ("backup.seal", Impact::Change, "not needed: the set is kept"),
+    ("backup.verify", Impact::Change, "not needed: the set is kept"),
     ("db.migrate", Impact::Change, "not needed: the old version tolerates expand migrations"),
     ("service.stop", Impact::Change, "service.start"),
     ("package.hook", Impact::Change, "not needed: what hooks write is restored with the files"),

@@ -77,9 +77,10 @@ pub fn end_page(ending: &Ending<'_>, style: &Style) -> String {
 
 fn finished(page: &mut Page<'_>, ending: &Ending<'_>) {
     let Ending { plan, state, .. } = ending;
-    let headline = match &plan.takes_back {
-        Some(run) => format!("taken back: run {run}"),
-        None => format!("done: {}", plan.title),
+    let headline = match (&plan.restores, plan.takes_back.first()) {
+        (Some(_), _) => format!("done: {}", plan.title),
+        (None, Some(run)) => format!("taken back: run {run}"),
+        (None, None) => format!("done: {}", plan.title),
     };
     page.text(0, Paint::Good, &headline);
     page.blank();
@@ -100,7 +101,8 @@ fn finished(page: &mut Page<'_>, ending: &Ending<'_>) {
     page.entry(2, COLUMN, "steps", Paint::Plain, &format!("{done} of {} done", plan.steps.len()));
     page.entry(2, COLUMN, "time", Paint::Plain, &human::duration(ending.millis()));
     interruption(page, plan, state);
-    page.entry(2, COLUMN, "backup set", Paint::Plain, &plan.backup_set);
+    let set = if plan.restores.is_some() { "safety set" } else { "backup set" };
+    page.entry(2, COLUMN, set, Paint::Plain, &plan.backup_set);
     if !found.is_empty() {
         page.entry(2, COLUMN, "left alone", Paint::Plain, &format!("already so: {}", ids(&found)));
     }
@@ -226,7 +228,8 @@ pub(super) fn files_on(ending: &Ending<'_>, node: &NodeName) -> Option<String> {
     let new = plan.release.as_ref().map_or("the new version", |release| release.version.as_str()).to_owned();
     let here = Target::Node(node.clone());
     // A step that takes another back has its id, so one name finds both.
-    let Some(step) = plan.steps.iter().find(|step| step.id.base() == "service.install" && step.on == here) else {
+    let places = |step: &&Step| ["service.install", "backup.restore"].contains(&step.id.base()) && step.on == here;
+    let Some(step) = plan.steps.iter().find(places) else {
         return Some(old);
     };
     let (before, after) = if ending.is_rollback() { (new, old) } else { (old, new) };
@@ -271,9 +274,10 @@ fn safe(page: &mut Page<'_>, ending: &Ending<'_>) {
         return;
     }
     say(page, "A resume does nothing twice: what is done is skipped, what failed is looked at again first.");
-    let mut seals = plan.steps.iter().filter(|step| step.action.uses == "backup.seal").peekable();
-    if seals.peek().is_some() && seals.all(|step| state.get(&step.id) == StepState::Done) {
-        say(page, &format!("The backup set {} is complete and was read back.", plan.backup_set));
+    let mut proofs = plan.steps.iter().filter(|step| step.action.uses == "backup.verify").peekable();
+    if proofs.peek().is_some() && proofs.all(|step| state.get(&step.id) == StepState::Done) {
+        let what = if plan.restores.is_some() { "safety set" } else { "backup set" };
+        say(page, &format!("The {what} {} is complete and was read back.", plan.backup_set));
     }
 }
 

@@ -8,6 +8,7 @@ mod plan;
 mod report;
 mod status;
 mod tables;
+mod way_back;
 
 use rollup_model::{NodeName, RunId, event::StopReason};
 use serde::Serialize;
@@ -18,6 +19,7 @@ pub use plan::plan_table;
 pub use report::{Report, Steps, report_json};
 pub use status::status_page;
 pub use tables::{HealthCheck, HealthRow, Locked, RunRow, health_table, key_values, locked_page, runs_table, table};
+pub use way_back::{LaneRow, PriceRow, WayBackPage, way_back_page};
 
 use crate::{layout::Page, style::Paint};
 

@@ -1,8 +1,8 @@
 //! The plan, as it is read before somebody says yes to it.
 
 use rollup_model::{
-    Impact, Plan, Step,
-    plan::{Phase, Target},
+    Impact, Plan, Role, Step,
+    plan::{Kind, Phase, Target},
 };
 
 use crate::{
@@ -66,25 +66,30 @@ fn headline(page: &mut Page<'_>, plan: &Plan) {
         page.entry(2, 12, "package", Paint::Plain, &text);
     }
     page.entry(2, 12, "VIP", Paint::Plain, &plan.inventory.vip.address.to_string());
-    page.entry(2, 12, "backup set", Paint::Plain, &plan.backup_set);
+    if let Some(set) = &plan.restores {
+        page.entry(2, 12, "back to", Paint::Plain, set);
+    }
+    let set = if plan.restores.is_some() { "safety set" } else { "backup set" };
+    page.entry(2, 12, set, Paint::Plain, &plan.backup_set);
     page.entry(2, 12, "playbook", Paint::Plain, &plan.playbook);
     page.entry(2, 12, "digest", Paint::Plain, &plan.digest().chars().take(12).collect::<String>());
 }
 
 /// ` (original standby)`, or nothing.
 pub(super) fn roles_of(plan: &Plan, node: &rollup_model::NodeName) -> String {
+    // Where a backup is taken from is no part that people think of.
     let roles: Vec<String> = plan
         .bindings
         .iter()
-        .filter(|(_, bound)| *bound == node)
+        .filter(|(role, bound)| *bound == node && **role != Role::BackupSource)
         .map(|(role, _)| role.to_string().replace('-', " "))
         .collect();
     if roles.is_empty() { String::new() } else { format!(" ({})", roles.join(", ")) }
 }
 
-/// Whether the plan was derived from another one to take it back.
+/// Whether the plan leads back.
 pub(super) fn is_rollback(plan: &Plan) -> bool {
-    plan.playbook.ends_with("-rollback")
+    plan.kind == Kind::Rollback
 }
 
 fn phase_head(page: &mut Page<'_>, number: usize, all: usize, phase: &Phase) {

@@ -18,7 +18,8 @@ pub fn status_page(plan: &Plan, state: &RunState, now: Timestamp, live: bool, na
     page.blank();
     let (word, paint) = standing(state, live);
     let by = match &state.status {
-        RunStatus::TakenBack { by } => format!(" by run {by}"),
+        RunStatus::TakenBack { by, only: None } | RunStatus::Finalized { by } => format!(" by run {by}"),
+        RunStatus::TakenBack { by, only: Some(node) } => format!(" on {node} by run {by}"),
         _ => String::new(),
     };
     page.entry(2, 14, "state", paint, &format!("{word}{by}"));
@@ -61,6 +62,7 @@ fn standing(state: &RunState, live: bool) -> (&'static str, Paint) {
         (RunStatus::Stopped { reason: StopReason::Blocked }, _) => (reason_text(StopReason::Blocked), Paint::Caution),
         (RunStatus::Finished, _) => ("finished", Paint::Good),
         (RunStatus::TakenBack { .. }, _) => ("taken back", Paint::Caution),
+        (RunStatus::Finalized { .. }, _) => ("made final", Paint::Good),
     }
 }
 
@@ -85,7 +87,7 @@ fn steps_now(page: &mut Page<'_>, plan: &Plan, state: &RunState, now: Timestamp,
         }
     }
     let told = state.steps.values().any(|record| matches!(record.state, StepState::InDoubt | StepState::Failed));
-    let ended = matches!(state.status, RunStatus::Finished | RunStatus::TakenBack { .. });
+    let ended = !matches!(state.status, RunStatus::Running | RunStatus::Stopped { .. });
     let open = plan.steps.iter().find(|step| state.get(&step.id) == StepState::Pending);
     if let Some(step) = open.filter(|_| !told && !ended) {
         let word = if live { "step" } else { "comes next" };
@@ -125,7 +127,9 @@ fn next(state: &RunState, live: bool, names: &Names) -> String {
     match (&state.status, live) {
         (_, true) => format!("{program} status {run}"),
         (RunStatus::Stopped { reason: StopReason::Blocked }, _) => format!("{program} precheck"),
-        (RunStatus::Finished | RunStatus::TakenBack { .. }, _) => format!("{program} health"),
+        (RunStatus::Finished | RunStatus::TakenBack { .. } | RunStatus::Finalized { .. }, _) => {
+            format!("{program} health")
+        }
         _ => format!("{program} resume {run}"),
     }
 }

@@ -46,7 +46,9 @@ impl RunRow {
             (RunStatus::Stopped { reason: StopReason::Blocked }, _) => "blocked",
             (RunStatus::Stopped { reason: StopReason::Failed }, _) => "failed",
             (RunStatus::Finished, _) => "finished",
-            (RunStatus::TakenBack { .. }, _) => "taken back",
+            (RunStatus::TakenBack { only: None, .. }, _) => "taken back",
+            (RunStatus::TakenBack { .. }, _) => "partly taken back",
+            (RunStatus::Finalized { .. }, _) => "final",
         };
         Self {
             run: plan.run.clone(),
