@@ -111,6 +111,7 @@ pub fn compile(
         kind: playbook.kind,
         takes_back: Vec::new(),
         restores: None,
+        brings_back: BTreeMap::new(),
         bindings: site.facts.bindings.clone(),
         inventory: site.inventory.clone(),
         release: site.release.cloned(),

@@ -34,6 +34,9 @@ pub struct Plan {
     /// The backup set that the pair is brought back to.
     #[serde(default)]
     pub restores: Option<String>,
+    /// The version that a way back brings to each node.
+    #[serde(default)]
+    pub brings_back: BTreeMap<NodeName, String>,
     /// Which node plays which part, for the whole run.
     pub bindings: BTreeMap<Role, NodeName>,
     /// The inventory as it was.

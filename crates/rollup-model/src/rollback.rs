@@ -94,6 +94,7 @@ pub fn rollback_plan(
         title: format!("take back {}", plan.run),
         kind: Kind::Rollback,
         takes_back: vec![plan.run.clone()],
+        brings_back: plan.versions.clone(),
         phases,
         steps,
         ..plan.clone()

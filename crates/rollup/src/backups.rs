@@ -235,9 +235,8 @@ async fn check_key(site: &Site, set: &str, screen: &Screen) -> Ended {
         Exit { code: exit::BLOCKED, ..error.into() }.hint(hint)
     })?;
     if screen.json() {
-        let row = |key: &backup::KeyChecked| {
-            json!({ "node": key.node, "place": key.place, "fingerprint": key.fingerprint })
-        };
+        let row =
+            |key: &backup::KeyChecked| json!({ "node": key.node, "place": key.place, "fingerprint": key.fingerprint });
         let rows: Vec<_> = checked.iter().map(row).collect();
         screen.data(&serde_json::to_string_pretty(&rows).map_err(anyhow::Error::from)?)?;
         return Ok(exit::DONE);

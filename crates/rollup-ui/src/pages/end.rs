@@ -232,7 +232,12 @@ pub(super) fn files_on(ending: &Ending<'_>, node: &NodeName) -> Option<String> {
     let Some(step) = plan.steps.iter().find(places) else {
         return Some(old);
     };
-    let (before, after) = if ending.is_rollback() { (new, old) } else { (old, new) };
+    let back = plan.brings_back.get(node).cloned();
+    let (before, after) = match back {
+        Some(back) if plan.restores.is_some() => (old, back),
+        Some(back) => (new, back),
+        None => (old, new),
+    };
     match state.steps.get(&step.id) {
         Some(record) if record.state == StepState::Done => Some(after),
         Some(record) if record.before.is_some() && !record.undone => None,

@@ -53,10 +53,11 @@ fn headline(page: &mut Page<'_>, plan: &Plan) {
     let to = plan.release.as_ref().map(|release| release.version.as_str()).filter(|_| !is_rollback(plan));
     for node in plan.inventory.node_names() {
         let from = plan.versions.get(node).map_or("unknown", String::as_str);
-        let version = match to {
-            Some(to) => format!("{from} {} {to}", style.arrow()),
-            None if is_rollback(plan) => format!("back to {from}"),
-            None => from.to_owned(),
+        let back = plan.brings_back.get(node).map(String::as_str);
+        let version = match to.or(back.filter(|_| plan.restores.is_some())) {
+            Some(to) if to != from => format!("{from} {} {to}", style.arrow()),
+            Some(_) => from.to_owned(),
+            None => back.map_or_else(|| from.to_owned(), |back| format!("back to {back}")),
         };
         let roles = roles_of(plan, node);
         page.entry(2, 12, node.as_str(), Paint::Plain, &format!("{version}{roles}"));

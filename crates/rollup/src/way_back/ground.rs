@@ -107,13 +107,15 @@ impl Ground {
     pub(crate) fn way_back(&self, site: &Site, found: &Found, asked: &RollbackArguments, lane: Lane) -> WayBack {
         let manifest = &found.manifest;
         let serving = self.serving.clone().unwrap_or_else(|| self.idle(site));
+        // A safety set was taken on the way back of another one: who held the VIP then is told by `serving`.
+        let held = manifest.bindings.get(&Role::Serving).or(manifest.bindings.get(&Role::OriginalPrimary));
         // A node that is the last one missing brings the pair back as a whole: VIP, roles and sync included.
         let last = |node: &&NodeName| !self.differing.iter().all(|other| other == *node);
         WayBack {
             set: manifest.set.to_string(),
             runs: self.runs.clone(),
             reverts: lanes::reverts(self, found),
-            original_primary: manifest.bindings.get(&Role::OriginalPrimary).unwrap_or(&serving).clone(),
+            original_primary: held.unwrap_or(&serving).clone(),
             writer: self.writer.clone(),
             moves_database: site.inventory.database.switchover == Switchover::WithVip,
             differing: self.differing.clone(),

@@ -193,12 +193,12 @@ fn plan(site: &Site, ground: &Ground, back: &WayBack, found: &Found) -> Result<P
     let idle = ground.idle(site);
     let shaped = back.shape(&playbook, &idle);
     let identity = planning::identity()?;
-    let plan = compile_for(site, &shaped, ground.release.as_ref(), &facts, &found.manifest.versions, &identity)?;
+    let plan = compile_for(site, &shaped, ground.release.as_ref(), &facts, &ground.versions, &identity)?;
     let what = back.only.as_ref().map_or("the pair".to_owned(), ToString::to_string);
     // A way back is not taken back step by step: its safety set leads forward again.
     let steps = plan.steps.into_iter().map(|step| {
-        let undo = if step.impact > Impact::Observe { format!("rollback to {}", plan.backup_set) } else { step.undo };
-        let undo = if step.phase.as_str() == "safety" { String::new() } else { undo };
+        let undo = if step.impact > Impact::Observe { "by the safety set".to_owned() } else { step.undo };
+        let undo = if ["bring", "safety"].contains(&step.phase.as_str()) { String::new() } else { undo };
         Step { undo, ..step }
     });
     Ok(Plan {
@@ -206,6 +206,7 @@ fn plan(site: &Site, ground: &Ground, back: &WayBack, found: &Found) -> Result<P
         title: format!("bring {what} back to {}", back.set),
         takes_back: back.runs.clone(),
         restores: Some(back.set.clone()),
+        brings_back: found.manifest.versions.clone(),
         ..plan
     })
 }
