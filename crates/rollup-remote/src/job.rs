@@ -83,14 +83,14 @@ impl Job {
         let args = [self.unit.as_str(), user, &limit].into_iter().chain(self.cmd.argv.iter().map(String::as_str));
         host.exec(&Cmd::mutate("job.start", START, args)).await?;
         let mut shown = String::new();
-        let mut pause = Duration::from_millis(50);
+        let began = tokio::time::Instant::now();
         let mut unseen = 0;
         loop {
             let state = match self.look(host).await {
                 // The job does not need us: a node out of reach for a while is looked at again.
                 Err(RemoteError::Unreachable { .. }) if unseen < UNSEEN_AT_MOST => {
                     unseen += 1;
-                    rest(&mut pause).await;
+                    rest(began).await;
                     continue;
                 }
                 other => other?,
@@ -125,7 +125,7 @@ impl Job {
                     return Err(RemoteError::InDoubt { host: host.name().to_owned(), id: self.cmd.id.to_owned(), why });
                 }
             }
-            rest(&mut pause).await;
+            rest(began).await;
         }
     }
 
@@ -140,9 +140,10 @@ impl Job {
 const UNSEEN_AT_MOST: u32 = 30;
 
 #[expect(clippy::disallowed_methods, reason = "polling a job is this module's duty")]
-async fn rest(pause: &mut Duration) {
-    tokio::time::sleep(*pause).await;
-    *pause = (*pause * 2).min(Duration::from_secs(1));
+async fn rest(began: tokio::time::Instant) {
+    // A twentieth of the time so far: what is short is not made long by looking, what is long is looked at rarely.
+    let pause = (began.elapsed() / 20).clamp(Duration::from_millis(50), Duration::from_secs(2));
+    tokio::time::sleep(pause).await;
 }
 
 fn parse(text: &str) -> JobState {

@@ -166,7 +166,8 @@ pub(crate) struct RollbackArguments {
     /// The upgrade to take back; its set is the one it took first [default: the last one]
     #[arg(long, conflicts_with = "backup")]
     pub(crate) run: Option<RunId>,
-    /// The set to go back to, for example backup_20261120_091500, or `latest`
+    /// The set to go back to, for example backup_20261120_091500, or `latest`: the newest that is
+    /// verified and no safety set
     #[arg(long, value_name = "SET")]
     pub(crate) backup: Option<String>,
     /// What becomes of the database: keep its changes, take them back, or restore the full backup

@@ -259,6 +259,7 @@ impl Signals {
 /// Frees the nodes when the run is over, and prints the last page.
 async fn finish(site: &Site, store: &Store, plan: &Plan, state: &RunState, end: &End, screen: &Screen) -> Ended {
     let run = &plan.run;
+    let end = &found_damaged(store, plan, state, end)?;
     let over = matches!(end, End::Finished | End::Stopped(StopReason::Blocked));
     if over {
         for (node, error) in lock::release(&site.hosts, run).await {
@@ -296,6 +297,20 @@ async fn finish(site: &Site, store: &Store, plan: &Plan, state: &RunState, end: 
         screen.tell(&screen.typed(&pages::end_page(&ending, screen.err())));
     }
     Ok(code)
+}
+
+/// A look at a set that found damage is an answer and no failure: there is nothing to go on with.
+fn found_damaged(store: &Store, plan: &Plan, state: &RunState, end: &End) -> Result<End, Exit> {
+    let damaged = plan.playbook == "backup-verify" && state.failed().any(|(_, record)| !record.findings.is_empty());
+    Ok(match end {
+        End::Stopped(StopReason::Failed) if damaged => {
+            let reason = StopReason::Blocked;
+            Journal::open(&store.dir(&plan.run))?.0.append(jiff::Timestamp::now(), Event::RunStopped { reason })?;
+            End::Stopped(reason)
+        }
+        End::Stopped(reason) => End::Stopped(*reason),
+        End::Finished => End::Finished,
+    })
 }
 
 /// What serves now, as far as the nodes answer.

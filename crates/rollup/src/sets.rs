@@ -146,11 +146,12 @@ pub(crate) async fn list(site: &Site) -> Vec<Listed> {
     sets
 }
 
-/// The set of this name, or the newest one that is verified.
+/// The set of this name; `latest`: the newest one that is verified and no safety set.
 pub(crate) async fn find(site: &Site, name: &str) -> Result<Found, Exit> {
     let sets = list(site).await;
     let wanted = |set: &&Listed| match name {
-        "latest" => set.state == VERIFIED,
+        // A safety set leads back from a way back: it is gone to by its name, never by accident.
+        "latest" => set.state == VERIFIED && set.purpose != purpose(Purpose::Safety),
         name => set.name == name || set.name.strip_prefix("backup_") == Some(name),
     };
     let names: Vec<_> = sets.iter().filter(|set| set.manifest.is_some()).map(|set| set.name.as_str()).collect();

@@ -70,8 +70,10 @@ fn headline(page: &mut Page<'_>, plan: &Plan) {
     if let Some(set) = &plan.restores {
         page.entry(2, 12, "back to", Paint::Plain, set);
     }
-    let set = if plan.restores.is_some() { "safety set" } else { "backup set" };
-    page.entry(2, 12, set, Paint::Plain, &plan.backup_set);
+    match plan.restores.is_some() {
+        true => page.entry(2, 12, "safety set", Paint::Plain, &format!("{}, leads here again", plan.backup_set)),
+        false => page.entry(2, 12, "backup set", Paint::Plain, &plan.backup_set),
+    }
     page.entry(2, 12, "playbook", Paint::Plain, &plan.playbook);
     page.entry(2, 12, "digest", Paint::Plain, &plan.digest().chars().take(12).collect::<String>());
 }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rollup_engine::{Examined, Stage, fetch_mirror};
-use rollup_model::{Facts, Finding, Lane, NodeName, Release, Role, RunId, WayBack, inventory::Switchover};
+use rollup_model::{
+    Facts, Finding, Lane, NodeName, Plan, Release, Role, RunId, RunState, Step, WayBack, inventory::Switchover,
+};
 use rollup_remote::ReadOnly;
 use rollup_ui::pages::WayBackPage;
 
@@ -24,6 +26,8 @@ pub(crate) struct Ground {
     pub(crate) runs: Vec<RunId>,
     /// The package of the newest of them.
     pub(crate) release: Option<Release>,
+    /// What way back has changed the database since the set was taken, and how.
+    pub(crate) turned: Option<String>,
     /// The node that holds the VIP.
     pub(crate) serving: Option<NodeName>,
     /// The node whose database writes.
@@ -42,7 +46,9 @@ impl Ground {
         let mut differing = differing?;
         differing.extend(site.inventory.node_names().filter(|node| stopped(site, facts, node)).cloned());
         let release = release(site, store, &runs, &found.manifest.run).await;
+        let turned = turned(site, store, &runs, &found.manifest.run).await;
         Ok(Self {
+            turned,
             serving: keepalived::vip_owner(facts, &site.inventory),
             writer: gaussdb::primary_node(facts, &site.inventory),
             versions: versions(&examined),
@@ -180,20 +186,40 @@ fn stopped(site: &Site, facts: &Facts, node: &NodeName) -> bool {
     !health.units_active(&site.inventory)
 }
 
-/// The package of the newest run that is taken back, from this machine or from the copies on the nodes.
+/// The package of the newest run that is taken back.
 async fn release(site: &Site, store: &Store, runs: &[RunId], made_by: &RunId) -> Option<Release> {
     for run in runs.iter().chain([made_by]) {
-        if let Ok((stored, _)) = store.read(run)
-            && let Some(release) = stored.plan.release
-        {
+        if let Some((Plan { release: Some(release), .. }, _)) = known(site, store, run).await {
             return Some(release);
         }
-        for host in site.hosts.values() {
-            if let Ok(copy) = fetch_mirror(ReadOnly::new(host.as_ref()), run).await
-                && let Some(release) = copy.plan.release
-            {
-                return Some(release);
+    }
+    None
+}
+
+/// A way back since the set was taken that has run down migrations, or restored the database, or may have.
+async fn turned(site: &Site, store: &Store, runs: &[RunId], made_by: &RunId) -> Option<String> {
+    for run in runs.iter().chain([made_by]) {
+        let Some((plan, state)) = known(site, store, run).await else { continue };
+        let began = |step: &&Step| state.before(&step.id).is_some();
+        for step in plan.steps.iter().filter(began) {
+            match step.action.uses.as_str() {
+                "db.revert" => return Some(format!("run {run} has taken schema changes back since")),
+                "db.restore" => return Some(format!("run {run} has restored an older database since")),
+                _ => {}
             }
+        }
+    }
+    None
+}
+
+/// A run as this machine knows it, else as its copies on the nodes do.
+async fn known(site: &Site, store: &Store, run: &RunId) -> Option<(Plan, RunState)> {
+    if let Ok((stored, state)) = store.read(run) {
+        return Some((stored.plan, state));
+    }
+    for host in site.hosts.values() {
+        if let Ok(copy) = fetch_mirror(ReadOnly::new(host.as_ref()), run).await {
+            return Some((copy.plan, RunState::fold(&copy.records)));
         }
     }
     None

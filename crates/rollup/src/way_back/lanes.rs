@@ -93,6 +93,9 @@ pub(super) fn reverts(ground: &Ground, found: &Found) -> Vec<RunId> {
 }
 
 fn keep(ground: &Ground, found: &Found) -> Result<String, String> {
+    if let Some(turned) = &ground.turned {
+        return Err(format!("{turned}, so the schema is older than the set"));
+    }
     let contract = since(ground, found, "contract");
     if !contract.is_empty() {
         return Err(format!("{} ran, which the old version does not tolerate", contract.join(", ")));
@@ -105,6 +108,9 @@ fn keep(ground: &Ground, found: &Found) -> Result<String, String> {
 }
 
 fn down(ground: &Ground, found: &Found) -> Result<String, String> {
+    if let Some(turned) = &ground.turned {
+        return Err(format!("{turned}, so the schema is older than the set"));
+    }
     let contract = since(ground, found, "contract");
     if !contract.is_empty() {
         return Err(format!("{} ran, and nothing leads back from it", contract.join(", ")));

@@ -9,8 +9,7 @@ mod undo;
 
 use rollup_engine::lock;
 use rollup_model::{
-    Finding, Impact, Lane, NodeName, Plan, Playbook, RunId, RunState, Step, WayBack, fold::RunStatus, plan::Kind,
-    playbook,
+    Finding, Lane, NodeName, Plan, Playbook, RunId, RunState, Step, WayBack, fold::RunStatus, plan::Kind, playbook,
 };
 use rollup_ui::pages;
 
@@ -70,15 +69,16 @@ pub(crate) async fn rollback(
             serde_json::to_string_pretty(&document).map_err(anyhow::Error::from)?
         } else {
             let page = pages::way_back_page(&page, jiff::Timestamp::now(), screen.out());
-            format!("{page}\n{}", pages::plan_table(&plan, screen.out()))
+            format!("{}\n{page}", pages::plan_table(&plan, screen.out()))
         };
         screen.data(&text)?;
         return Ok(exit::DONE);
     }
-    screen.tell(&pages::way_back_page(&page, jiff::Timestamp::now(), screen.err()));
+    // The price last, next to the question.
     if !asked.running.yes {
-        screen.tell(&pages::plan_table(&plan, screen.err()));
+        screen.tell(&format!("{}\n", pages::plan_table(&plan, screen.err())));
     }
+    screen.tell(&pages::way_back_page(&page, jiff::Timestamp::now(), screen.err()));
     if !confirmed(asked, &plan, &lanes, &command, screen)? {
         return Err(Exit::new(exit::STOPPED, "not confirmed; nothing was changed").hint(command));
     }
@@ -196,11 +196,7 @@ fn plan(site: &Site, ground: &Ground, back: &WayBack, found: &Found) -> Result<P
     let plan = compile_for(site, &shaped, ground.release.as_ref(), &facts, &ground.versions, &identity)?;
     let what = back.only.as_ref().map_or("the pair".to_owned(), ToString::to_string);
     // A way back is not taken back step by step: its safety set leads forward again.
-    let steps = plan.steps.into_iter().map(|step| {
-        let undo = if step.impact > Impact::Observe { "by the safety set".to_owned() } else { step.undo };
-        let undo = if ["bring", "safety"].contains(&step.phase.as_str()) { String::new() } else { undo };
-        Step { undo, ..step }
-    });
+    let steps = plan.steps.into_iter().map(|step| Step { undo: String::new(), ..step });
     Ok(Plan {
         steps: steps.collect(),
         title: format!("bring {what} back to {}", back.set),
