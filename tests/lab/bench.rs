@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use jiff::Timestamp;
 use rollup_lab::{Flavour, Lab, LabOptions, Places, Traffic, TrafficOptions, TrafficReport, packages};
 use serde_json::Value;
 
@@ -64,6 +65,23 @@ impl Said {
         Ok(self)
     }
 
+    /// Insists on one of these exit codes.
+    pub(crate) fn expect_any(self, codes: &[i32]) -> Result<Self> {
+        ensure!(
+            codes.contains(&self.code),
+            "expected an exit code of {codes:?}, found {}\n{}{}",
+            self.code,
+            self.out,
+            self.err
+        );
+        Ok(self)
+    }
+
+    /// Standard output as the JSON document that it must be.
+    pub(crate) fn json(&self) -> Result<Value> {
+        serde_json::from_str(&self.out).with_context(|| format!("expected JSON, found:\n{}{}", self.out, self.err))
+    }
+
     /// Insists on a text in what people see.
     pub(crate) fn expect_err(self, text: &str) -> Result<Self> {
         ensure!(self.err.contains(text), "expected `{text}` in:\n{}", self.err);
@@ -103,7 +121,9 @@ impl Bench {
     pub(crate) fn new(number: usize) -> Result<Self> {
         let xtask = std::env::var_os("ROLLUP_XTASK").context("run this through `cargo xtask lab-test`")?;
         let archives = archives()?;
-        let name = format!("test{number}");
+        // Whoever runs scenarios beside somebody else's gives their labs a name of their own.
+        let prefix = std::env::var("ROLLUP_LAB_TESTS_NAME").unwrap_or_else(|_| "test".to_owned());
+        let name = format!("{prefix}{number}");
         let options = LabOptions {
             name: name.parse()?,
             nodes: 2,
@@ -173,15 +193,49 @@ impl Bench {
         self.command(&["upgrade", "--yes", "--pkg", &self.package(version)]).spawn().context("cannot run rollup")
     }
 
+    /// The runs that the operator's machine has, oldest first.
+    pub(crate) fn runs(&self) -> Vec<PathBuf> {
+        let Ok(runs) = std::fs::read_dir(self.state.join("runs")) else { return Vec::new() };
+        let mut runs: Vec<_> = runs.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        runs.sort();
+        runs
+    }
+
+    /// The journal's records of the newest run, as they are on disk now.
+    pub(crate) fn records(&self) -> Vec<Value> {
+        let journal = self.runs().pop().map(|run| run.join("journal.jsonl"));
+        let text = journal.and_then(|journal| std::fs::read_to_string(journal).ok()).unwrap_or_default();
+        text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).collect()
+    }
+
     /// The journal's events of the newest run, as they are on disk now.
     pub(crate) fn events(&self) -> Vec<Value> {
-        let Ok(runs) = std::fs::read_dir(self.state.join("runs")) else { return Vec::new() };
-        let newest = runs.filter_map(|entry| Some(entry.ok()?.path())).max();
-        let text = newest.and_then(|run| std::fs::read_to_string(run.join("journal.jsonl")).ok()).unwrap_or_default();
-        text.lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-            .map(|line| line["event"].clone())
-            .collect()
+        self.records().into_iter().map(|record| record["event"].clone()).collect()
+    }
+
+    /// When the newest run had an event of this kind for this step.
+    pub(crate) fn moment(&self, kind: &str, step: &str) -> Result<Timestamp> {
+        let of_step = |record: &&Value| record["event"]["kind"] == kind && record["event"]["step"] == step;
+        let records = self.records();
+        let found =
+            records.iter().find(of_step).with_context(|| format!("expected {kind} of {step} in the journal"))?;
+        Ok(found["at"].as_str().unwrap_or_default().parse()?)
+    }
+
+    /// Starts a command that makes a run, and waits until the run has begun.
+    pub(crate) fn start_run(&self, words: &[&str]) -> Result<Child> {
+        let before = self.runs().len();
+        let mut child = self.command(words).spawn().context("cannot run rollup")?;
+        let end = Instant::now() + Duration::from_secs(60);
+        while self.runs().len() == before || self.events().is_empty() {
+            if let Some(status) = child.try_wait()? {
+                let said: Said = child.wait_with_output()?.into();
+                bail!("rollup ended with {status} before its run began:\n{}{}", said.out, said.err);
+            }
+            ensure!(Instant::now() < end, "no run began within 60 s");
+            pause(20);
+        }
+        Ok(child)
     }
 
     /// Waits until the journal has an event of this kind for this step.

@@ -9,6 +9,12 @@ mod killed;
 mod life;
 mod main_job;
 mod operators;
+mod pair;
+mod refused;
+mod secrets;
+mod sets;
+mod way_back;
+mod way_back_killed;
 
 use std::{
     io::Write,
@@ -21,10 +27,18 @@ use anyhow::Result;
 use bench::{Bench, Entry, When};
 
 fn scenarios() -> Vec<&'static Entry> {
-    [main_job::SCENARIOS, operators::SCENARIOS, broken::SCENARIOS, killed::SCENARIOS, life::SCENARIOS]
-        .into_iter()
-        .flatten()
-        .collect()
+    let all = [
+        main_job::SCENARIOS,
+        operators::SCENARIOS,
+        broken::SCENARIOS,
+        killed::SCENARIOS,
+        life::SCENARIOS,
+        sets::SCENARIOS,
+        refused::SCENARIOS,
+        way_back::SCENARIOS,
+        way_back_killed::SCENARIOS,
+    ];
+    all.into_iter().flatten().collect()
 }
 
 fn say(text: &str) {

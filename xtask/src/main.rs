@@ -2,6 +2,7 @@
 //!
 //! Each subcommand lives in a module of its own, which owns its arguments and its output.
 
+mod bench;
 mod check;
 mod crash;
 mod demo;
@@ -33,6 +34,8 @@ enum Task {
     Ci,
     /// The crash matrix: a cut before and after every change of the upgrade on the simulated pair.
     Crash,
+    /// What a backup costs, held against the same job by hand: target/bench/backup.json.
+    Bench(bench::Arguments),
     /// Only the scenarios on real machines.
     LabTest(check::LabTest),
     /// Holds the crates against docs/architecture.md.
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Task::Soak => check::test(true),
         Task::Ci => check::lint(),
         Task::Crash => crash::run(false),
+        Task::Bench(arguments) => bench::run(&arguments),
         Task::LabTest(arguments) => check::lab_test(&arguments),
         Task::Tidy => tidy::run(),
         Task::Lab(arguments) => lab::run(arguments),
@@ -82,11 +86,16 @@ fn cargo() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
-/// Builds the product and says where it is.
-fn build_rollup(root: &Path) -> Result<PathBuf> {
+/// Builds the product, optimised or not, and says where it is.
+fn build_rollup(root: &Path, optimised: bool) -> Result<PathBuf> {
     step("building rollup");
-    let status = Command::new(cargo()).current_dir(root).args(["build", "--quiet", "--package", "rollup"]).status();
-    ensure!(status.context("cannot run cargo")?.success(), "`cargo build --package rollup` failed");
+    let mut command = Command::new(cargo());
+    command.current_dir(root).args(["build", "--quiet", "--package", "rollup"]);
+    let folder = if optimised { "release" } else { "debug" };
+    if optimised {
+        command.arg("--release");
+    }
+    ensure!(command.status().context("cannot run cargo")?.success(), "`cargo build --package rollup` failed");
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    Ok(target.join("debug/rollup"))
+    Ok(target.join(folder).join("rollup"))
 }

@@ -12,7 +12,7 @@ use crate::{
     engine::{At, engine_of},
 };
 
-/// What a finished backup says of itself, in `database.json` beside it.
+/// What a finished backup says of itself, in `record.json` beside it. Sizes in bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BackupRecord {
@@ -22,15 +22,25 @@ pub struct BackupRecord {
     pub version: String,
     /// The tool that took it.
     pub method: String,
+    /// The identity of the cluster it was taken from.
+    pub system_identifier: String,
     /// The timeline it ends on.
     pub timeline: u32,
     /// Where replay must begin.
     pub start_lsn: Lsn,
     /// Up to where replay must go before it is whole.
     pub end_lsn: Lsn,
-    /// Size in bytes.
+    /// The oldest transaction that may not be in it, counted from the beginning of the cluster: all before it are.
+    pub next_xid: u64,
+    /// When the last transaction was committed that is surely in it, where the server tells.
+    pub last_commit: Option<jiff::Timestamp>,
+    /// All that the server had by this moment is in it. A standby may have had a little less than its primary.
+    pub taken_at: jiff::Timestamp,
+    /// What it takes unpacked.
+    pub data_bytes: u64,
+    /// What the archive takes.
     pub bytes: u64,
-    /// How long it took to copy and verify.
+    /// How long it took.
     pub seconds: u64,
     /// SHA-256 of the list of files, hex.
     pub manifest_sha256: String,

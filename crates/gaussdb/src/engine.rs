@@ -9,12 +9,15 @@ use rollup_engine::{Cx, Probe};
 use rollup_model::{
     Inventory, NodeName,
     inventory::{Database, DatabaseEngine, Node},
-    release::Migration,
+    release::{DownMigration, Migration},
 };
 use rollup_remote::{Cmd, RemoteError};
 use serde::Deserialize;
 
-use crate::{BackupRecord, DatabaseFacts, Lsn, facts::AppliedKind, postgresql::PostgreSql, sql::Refusal};
+use crate::{
+    Applied, BackupRecord, DatabaseFacts, DrillRecord, Lsn, facts::AppliedKind, place::Places, postgresql::PostgreSql,
+    sql::Refusal,
+};
 
 /// One database server: what every command must know.
 #[derive(Clone, Copy)]
@@ -41,6 +44,14 @@ pub(crate) struct Change<'a> {
     pub(crate) migration: &'a Migration,
     pub(crate) kind: AppliedKind,
     pub(crate) run: &'a str,
+}
+
+/// One migration on its way out of it.
+pub(crate) struct Reversal<'a> {
+    /// What the history says of it.
+    pub(crate) row: &'a Applied,
+    /// The file that takes it back.
+    pub(crate) down: &'a DownMigration,
 }
 
 /// Up to where the new primary must have replayed before it may be promoted.
@@ -74,7 +85,7 @@ pub(crate) enum Promotion {
 }
 
 /// The one interface to a database. Every command survives being run twice.
-pub(crate) trait Engine: Send + Sync {
+pub(crate) trait Engine: Migrations + Archives {
     /// The script of the subject `database`.
     fn probe(&self, at: At<'_>, peer: Option<&Node>) -> Probe;
     /// Reads what the probe printed.
@@ -92,13 +103,6 @@ pub(crate) trait Engine: Send + Sync {
     /// Writes a checkpoint; may take long.
     fn checkpoint(&self, at: At<'_>) -> Cmd;
 
-    /// What of a migration cannot run as one transaction.
-    fn refuse(&self, sql: &str) -> Vec<Refusal>;
-    /// Runs one migration together with its row of history, or not at all.
-    fn migrate(&self, at: At<'_>, change: &Change<'_>) -> Cmd;
-    /// Says why it failed, in the words of the file.
-    fn migration_error(&self, change: &Change<'_>, error: RemoteError) -> anyhow::Error;
-
     /// Makes a primary a standby of `next` from its next start on, then stops it.
     fn demote(&self, at: At<'_>, next: &Node) -> Cmd;
     /// Reads up to where `next` must replay.
@@ -111,13 +115,52 @@ pub(crate) trait Engine: Send + Sync {
     fn rejoin(&self, at: At<'_>, primary: &Node) -> Cmd;
     /// Makes a demoted server the primary again that it was.
     fn reinstate(&self, at: At<'_>) -> Cmd;
+}
 
-    /// Takes a full backup into the set and verifies it; may take long.
+/// Schema changes, there and back.
+pub(crate) trait Migrations: Send + Sync {
+    /// What of a migration cannot run as one transaction.
+    fn refuse(&self, sql: &str) -> Vec<Refusal>;
+    /// Runs one migration together with its row of history, or not at all.
+    fn migrate(&self, at: At<'_>, change: &Change<'_>) -> Cmd;
+    /// Says why it failed, in the words of the file.
+    fn migration_error(&self, change: &Change<'_>, error: RemoteError) -> anyhow::Error;
+    /// Takes one migration back together with its row of history, or not at all.
+    fn revert(&self, at: At<'_>, reversal: &Reversal<'_>) -> Cmd;
+    /// Says why it failed, in the words of the file.
+    fn reversal_error(&self, reversal: &Reversal<'_>, error: RemoteError) -> anyhow::Error;
+}
+
+/// Full backups, what is made of them, and the exchange of a node's data. What takes long runs as a job.
+pub(crate) trait Archives: Send + Sync {
+    /// Takes a full backup into the set; a job.
     fn base_backup(&self, at: At<'_>, set: &str) -> Cmd;
     /// Asks what a finished backup says of itself.
     fn backup_look(&self, at: At<'_>, set: &str) -> Cmd;
     /// Reads it; `None`: there is no finished backup.
     fn read_backup(&self, text: &str) -> Result<Option<BackupRecord>>;
+
+    /// Asks what lies where an exchange works.
+    fn place_look(&self, at: At<'_>) -> Cmd;
+    /// Reads it.
+    fn read_places(&self, text: &str) -> Result<Places>;
+    /// Makes a whole primary of the set's backup, beside the node's own data; a job. `bytes`: what it takes unpacked.
+    fn unpack(&self, at: At<'_>, set: &str, run: &str, bytes: u64) -> Cmd;
+    /// Stops the server; whatever starts it later starts a standby.
+    fn halt(&self, at: At<'_>) -> Cmd;
+    /// Puts what was unpacked in place and starts it as primary.
+    fn restore(&self, at: At<'_>, run: &str) -> Cmd;
+    /// Makes a standby of `primary` anew from its data; a job. `bytes`: what that takes.
+    fn rebuild(&self, at: At<'_>, primary: &Node, run: &str, bytes: u64) -> Cmd;
+    /// Removes what an exchange has left; a job.
+    fn discard(&self, at: At<'_>) -> Cmd;
+
+    /// Brings the set's backup up where nobody reaches it, asks it, and removes it again; a job.
+    fn drill(&self, at: At<'_>, set: &str, run: &str, bytes: u64) -> Cmd;
+    /// Asks what the drill of this run has proven.
+    fn drill_look(&self, at: At<'_>, set: &str, run: &str) -> Cmd;
+    /// Reads it; `None`: there was none.
+    fn read_drill(&self, text: &str) -> Result<Option<DrillRecord>>;
 }
 
 /// The engine is known by name only.

@@ -14,6 +14,9 @@ pub struct DatabaseFacts {
     pub data_bytes: Option<u64>,
     /// The server comes up as a standby at its next start.
     pub standby_signal: bool,
+    /// What an exchange of data directories that nobody finished has left beside the data directory.
+    #[serde(default)]
+    pub leftovers: Vec<String>,
     /// What the control file says; the one source while the server is down.
     pub control: Option<Control>,
     /// The server's own answer; `None`: it is down or does not answer.
@@ -78,6 +81,11 @@ pub struct Server {
     pub receive_lsn: Option<Lsn>,
     /// Up to where a standby has replayed, by its own word.
     pub replay_lsn: Option<Lsn>,
+    /// The next transaction, counted from the beginning of the cluster.
+    pub next_xid: Option<u64>,
+    /// When the last transaction was committed: on a standby the last one replayed, on a primary only where it keeps
+    /// track of that.
+    pub last_commit: Option<jiff::Timestamp>,
     /// The latest checkpoint.
     pub checkpoint: Checkpoint,
     /// Who receives from this server.
@@ -192,6 +200,8 @@ pub struct Applied {
     pub checksum: String,
     /// How it came in.
     pub kind: AppliedKind,
+    /// The run that brought it in, where that is told.
+    pub run: Option<String>,
 }
 
 impl DatabaseFacts {
@@ -209,6 +219,22 @@ impl DatabaseFacts {
     pub fn is_streaming_standby(&self) -> bool {
         let receiving = |server: &Server| server.receiver.as_ref().is_some_and(|r| r.status == "streaming");
         self.role() == Some(DatabaseRole::Standby) && self.server.as_ref().is_some_and(receiving)
+    }
+
+    /// Up to where the log is known here, by the server's own word or the control file's.
+    pub fn newest_lsn(&self) -> Option<Lsn> {
+        let server = |server: &Server| server.current_lsn.max(server.receive_lsn).max(server.replay_lsn);
+        let stopped = || self.control.as_ref().map(|control| control.checkpoint);
+        self.server.as_ref().and_then(server).or_else(stopped)
+    }
+
+    /// Whether this server writes, or would at its next start, or nobody can tell.
+    pub(crate) fn may_write(&self) -> bool {
+        match (&self.server, &self.silent) {
+            (Some(server), _) => server.role == DatabaseRole::Primary,
+            (None, Some(_)) => true,
+            (None, None) => self.control.is_some() && !self.standby_signal,
+        }
     }
 
     /// The identity of the cluster.

@@ -87,6 +87,12 @@ fn of_node(node: &NodeName, facts: &DatabaseFacts, inventory: &Inventory) -> Vec
     ];
     let Some(server) = &facts.server else { return findings.into_iter().map(|f| f.on(node)).collect() };
     findings.push(long_transaction(server, database));
+    findings.extend((!facts.leftovers.is_empty()).then(|| {
+        let found = facts.leftovers.join(", ");
+        pre4("database.leftovers", false, "nothing left of a way back beside the data directory", found.as_str())
+            .fix(format!("look at it, then: rm -r {}", facts.leftovers.join(" ")))
+            .only_warn()
+    }));
     let settings = &server.settings;
     let level = ["replica", "logical"].contains(&settings.wal_level.as_str());
     // A standby needs one connection, a base backup two more.

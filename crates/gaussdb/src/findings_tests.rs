@@ -159,6 +159,7 @@ fn a_package_whose_migrations_cannot_run_is_found_before_the_first_change_upg_2(
         name: "V2.0.0__x.sql".to_owned(),
         checksum: "old".to_owned(),
         kind: AppliedKind::Applied,
+        run: None,
     }]);
     let found = wrong([primary, standby], Stage::Fresh, Some(&release("2.0.0", "select 1")));
     assert!(found[0].contains("as it was applied, sha256 old, found sha256 new"), "{found:?}");

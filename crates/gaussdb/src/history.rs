@@ -44,7 +44,7 @@ fn parts(version: &str) -> Option<Vec<u64>> {
 }
 
 /// Compares versions by their numbers: `1.10` is later than `1.9`, and `2.0` the same as `2.0.0`.
-fn compare(a: &str, b: &str) -> Option<Ordering> {
+pub(crate) fn compare(a: &str, b: &str) -> Option<Ordering> {
     Some(parts(a)?.cmp(&parts(b)?))
 }
 
@@ -108,9 +108,13 @@ pub(crate) fn select<'r>(
     selection
 }
 
-fn refusals(engine: &dyn Engine, migration: &Migration) -> impl Iterator<Item = Finding> {
-    let name = &migration.name;
-    engine.refuse(&migration.sql).into_iter().map(move |refusal| {
+fn refusals<'a>(engine: &dyn Engine, migration: &'a Migration) -> impl Iterator<Item = Finding> + use<'a> {
+    refused(engine, &migration.name, &migration.sql)
+}
+
+/// What of a file cannot run as one transaction.
+pub(crate) fn refused<'a>(engine: &dyn Engine, name: &'a str, sql: &str) -> impl Iterator<Item = Finding> + use<'a> {
+    engine.refuse(sql).into_iter().map(move |refusal| {
         let found = format!("`{}` at {name}:{}: {}", refusal.found, refusal.line, refusal.why);
         problem("statements that run in one transaction", found)
             .fix(format!("take it out of `{name}` and run it by hand outside the upgrade"))
@@ -121,7 +125,7 @@ fn problem(expected: &str, found: String) -> Finding {
     Finding::check("database.migrations", "UPG-2", false, expected, found)
 }
 
-fn short(sum: &str) -> &str {
+pub(crate) fn short(sum: &str) -> &str {
     sum.get(..12).unwrap_or(sum)
 }
 
@@ -143,7 +147,8 @@ mod tests {
 
     fn row(version: &str, kind: AppliedKind) -> Applied {
         let checksum = format!("sum-{version}");
-        Applied { version: version.to_owned(), phase: "expand".to_owned(), name: String::new(), checksum, kind }
+        let (version, phase) = (version.to_owned(), "expand".to_owned());
+        Applied { version, phase, name: String::new(), checksum, kind, run: None }
     }
 
     fn chosen(history: Option<&[Applied]>, installed: &str) -> (Vec<(String, AppliedKind)>, Vec<String>) {

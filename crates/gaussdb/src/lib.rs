@@ -1,4 +1,4 @@
-//! The replicated database: facts, schema migrations, switchover and full backup behind one interface.
+//! The replicated database: facts, schema migrations, switchover, full backup and the way back behind one interface.
 //!
 //! Owns [`DatabaseSubject`] (PRE-4), the actions `db.*`, and the `Engine` interface with its tools. PostgreSQL is the
 //! one engine now; GaussDB and openGauss enter beside it. It must not know VIPs, services or packages, nor the order of
@@ -6,33 +6,45 @@
 
 mod backup;
 mod checkpoint;
+mod discard;
+mod drill;
 mod engine;
 mod facts;
 mod findings;
 #[cfg(test)]
 mod fixtures;
+mod halt;
 mod history;
 mod lsn;
 mod migrate;
+mod place;
 mod postgresql;
+mod price;
 #[cfg(all(test, feature = "real-pair"))]
 mod real_pair_tests;
+mod rebuild;
 mod replay;
+mod restore;
+mod revert;
 mod sql;
 mod subject;
 mod switchover;
+mod unpack;
 
 use rollup_engine::Registry;
 use rollup_model::plan::Impact;
 
 pub use backup::BackupRecord;
+pub use drill::DrillRecord;
 pub use engine::UnsupportedEngine;
 pub use facts::{
     Applied, AppliedKind, Checkpoint, Control, DatabaseFacts, DatabaseRole, Login, Receiver, Server, Settings,
     Transaction, Walsender,
 };
 pub use lsn::{InvalidLsn, Lsn};
-pub use subject::{DatabaseSubject, primary_node};
+pub use price::{Price, price};
+pub use revert::revertible;
+pub use subject::{DatabaseSubject, backup_source, primary_node};
 
 /// Adds the subject `database` and the actions `db.*`.
 pub fn register(registry: &mut Registry) {
@@ -43,4 +55,12 @@ pub fn register(registry: &mut Registry) {
     registry.action::<checkpoint::WriteCheckpoint>("db.checkpoint", Impact::Change);
     registry.action::<switchover::Switchover>("db.switchover", Impact::Interrupt);
     registry.action::<backup::Backup>("db.backup", Impact::Change);
+    registry.action::<unpack::Unpack>("db.unpack", Impact::Change);
+    registry.action::<halt::Halt>("db.halt", Impact::Interrupt);
+    registry.action::<halt::Start>("db.start", Impact::Interrupt);
+    registry.action::<restore::Restore>("db.restore", Impact::Interrupt);
+    registry.action::<rebuild::Rebuild>("db.rebuild", Impact::Change);
+    registry.action::<discard::Discard>("db.discard", Impact::Change);
+    registry.action::<revert::Revert>("db.revert", Impact::Change);
+    registry.action::<drill::Drill>("db.drill", Impact::Change);
 }

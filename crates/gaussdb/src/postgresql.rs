@@ -3,31 +3,34 @@
 //! Scripts are files beside this one, each behind `common.sh`. Their first five arguments are always the same
 //! ([`server_args`]).
 
+/// The script of these files, one after another.
+macro_rules! script {
+    ($($file:literal),+) => {
+        concat!(
+            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/postgresql/common.sh")),
+            $("\n", include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/postgresql/", $file))),+
+        )
+    };
+}
+
+mod archives;
+mod migrations;
 mod parse;
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use rollup_engine::Probe;
 use rollup_model::inventory::Node;
-use rollup_remote::{Cmd, RemoteError, Stdin};
+use rollup_remote::{Cmd, RemoteError};
 
 use crate::{
-    BackupRecord, DatabaseFacts, Lsn,
-    engine::{At, Change, Ending, Engine, Progress, Promotion},
-    facts::AppliedKind,
-    history,
-    sql::{self, Refusal},
+    DatabaseFacts, Lsn,
+    engine::{At, Ending, Engine, Progress, Promotion},
 };
 
 /// PostgreSQL 15 and what is like it.
 pub(crate) struct PostgreSql;
-
-macro_rules! script {
-    ($file:literal) => {
-        concat!(include_str!("postgresql/common.sh"), "\n", include_str!(concat!("postgresql/", $file)))
-    };
-}
 
 /// How long a promotion waits for the last of the log. It is there already when the old primary has stopped well.
 const PROOF: Duration = Duration::from_secs(5);
@@ -58,29 +61,6 @@ fn stop_seconds(at: At<'_>) -> String {
 fn millis(span: rollup_model::Span) -> String {
     span.duration().as_millis().to_string()
 }
-
-/// Before the migration. One line, so that the line numbers in errors are those of the file.
-///
-/// The lock keeps a second run, or a first one whose connection was lost, from running the same file at once.
-const OPEN: &str = "BEGIN; \
-SELECT set_config('lock_timeout', :'rollup_lock', true), set_config('statement_timeout', :'rollup_statement', true), \
-set_config('client_min_messages', 'warning', true); \
-CREATE SCHEMA IF NOT EXISTS rollup_history; \
-CREATE TABLE IF NOT EXISTS rollup_history.migrations (version text NOT NULL, phase text NOT NULL, name text NOT NULL, \
-checksum text NOT NULL, kind text NOT NULL, run text NOT NULL, applied_by text NOT NULL, \
-started timestamptz NOT NULL, finished timestamptz NOT NULL, ms bigint NOT NULL, PRIMARY KEY (version, phase)); \
-LOCK TABLE rollup_history.migrations IN SHARE ROW EXCLUSIVE MODE; \
-SELECT set_config('role', :'rollup_owner', true); ";
-
-/// After it. The first line ends what the file may have left open.
-const CLOSE: &str = "
-;
-RESET ROLE;
-INSERT INTO rollup_history.migrations
-VALUES (:'rollup_version', :'rollup_phase', :'rollup_name', :'rollup_checksum', :'rollup_kind', :'rollup_run',
-  :'rollup_by', now(), clock_timestamp(), extract(epoch from clock_timestamp() - now()) * 1000);
-COMMIT;
-";
 
 impl Engine for PostgreSql {
     fn probe(&self, at: At<'_>, peer: Option<&Node>) -> Probe {
@@ -118,46 +98,6 @@ impl Engine for PostgreSql {
         Cmd::mutate("db.checkpoint", script!("checkpoint.sh"), server_args(at))
             .run_as(&at.database().os_user)
             .deadline(at.inventory.limits.replay.duration())
-    }
-
-    fn refuse(&self, sql: &str) -> Vec<Refusal> {
-        sql::refuse(sql)
-    }
-
-    fn migrate(&self, at: At<'_>, change: &Change<'_>) -> Cmd {
-        let (limits, migration) = (&at.inventory.limits, change.migration);
-        let (statements, kind) = match change.kind {
-            AppliedKind::Applied => (migration.sql.trim_start_matches('\u{feff}'), "applied"),
-            AppliedKind::Baseline => ("", "baseline"),
-        };
-        let more = [
-            at.database().owner.as_deref().unwrap_or("none"),
-            &millis(limits.lock_timeout),
-            &millis(limits.migration),
-            &migration.version,
-            &migration.name,
-            &migration.sha256,
-            history::phase_name(migration.phase),
-            change.run,
-            kind,
-        ];
-        Cmd::mutate("db.migrate", script!("migrate.sh"), args(at, more))
-            .run_as(&at.database().os_user)
-            .deadline(limits.migration.duration())
-            .stdin(Stdin::Bytes(format!("{OPEN}{statements}{CLOSE}").into_bytes()))
-    }
-
-    fn migration_error(&self, change: &Change<'_>, error: RemoteError) -> anyhow::Error {
-        let name = &change.migration.name;
-        match error {
-            RemoteError::Exit { code, ref stderr, .. } => {
-                let said = parse::migration_error(name, stderr);
-                // 3 is psql's word for an error in a script; a lost server may have committed before it was lost.
-                let end = if code == 3 { "nothing was changed by it" } else { "whether it is applied is not known" };
-                anyhow!("migration `{name}` failed, {end}:\n  {}", said.join("\n  "))
-            }
-            other => anyhow::Error::new(other).context(format!("migration `{name}`")),
-        }
     }
 
     fn demote(&self, at: At<'_>, next: &Node) -> Cmd {
@@ -207,25 +147,6 @@ impl Engine for PostgreSql {
         let stop = stop_seconds(at);
         Cmd::mutate("db.reinstate", script!("reinstate.sh"), args(at, [&at.database().unit, &stop]))
             .deadline(at.inventory.limits.db_switchover.duration())
-    }
-
-    fn base_backup(&self, at: At<'_>, set: &str) -> Cmd {
-        let dir = &at.inventory.backup.dir;
-        let more = [dir.as_str(), set, at.node.peer_address(), &at.database().replication_user];
-        Cmd::mutate("db.base-backup", script!("base-backup.sh"), args(at, more))
-            .deadline(at.inventory.limits.backup.duration())
-    }
-
-    fn backup_look(&self, at: At<'_>, set: &str) -> Cmd {
-        Cmd::read("db.backup-look", script!("backup-look.sh"), args(at, [&at.inventory.backup.dir, set]))
-    }
-
-    fn read_backup(&self, text: &str) -> Result<Option<BackupRecord>> {
-        let text = text.trim();
-        if text.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some(serde_json::from_str(text).with_context(|| format!("expected one JSON object, found {text:?}"))?))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use rollup_engine::{FindingCx, Probe, Subject};
-use rollup_model::{Facts, Finding, Inventory, NodeName, inventory::Node};
+use rollup_model::{Facts, Finding, Inventory, NodeName, Severity, inventory::Node};
 
 use crate::{
     DatabaseFacts,
@@ -34,6 +34,23 @@ impl Subject for DatabaseSubject {
         let nodes: Vec<_> = cx.each(self);
         findings::all(cx, &nodes)
     }
+}
+
+/// The standby that a backup is best taken from: it streams from the one primary and has nearly all of it, so that
+/// nobody who is served waits for a backup. `None`: there is none.
+pub fn backup_source(facts: &Facts, inventory: &Inventory) -> Option<NodeName> {
+    let of = |node: &NodeName| facts.get::<DatabaseFacts>(node, DatabaseSubject.name());
+    let primary = primary_node(facts, inventory)?;
+    let server = of(&primary)?.server?;
+    let standbys = inventory.nodes.len().saturating_sub(1);
+    let in_sync = |at: &&Node| {
+        of(&at.name).is_some_and(|facts| {
+            let streams = findings::streaming(at, &facts, &primary, &server, standbys);
+            let lag = findings::lag(&at.name, &facts, server.current_lsn, inventory.database.max_lag_bytes);
+            [streams, lag].iter().all(|finding| finding.severity == Severity::Ok)
+        })
+    };
+    inventory.nodes.iter().filter(|node| node.name != primary).find(in_sync).map(|node| node.name.clone())
 }
 
 /// The node whose database is the primary, when exactly one is.

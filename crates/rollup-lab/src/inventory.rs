@@ -7,10 +7,13 @@ use crate::{
     topology::{HEALTH_URLS, Node, VIP},
 };
 
-/// The inventory of these nodes, with the operator's files in `directory`.
-pub(crate) fn text(name: &LabName, nodes: &[Node], directory: &Path) -> String {
+/// The operator's age identity, which opens what a backup has encrypted.
+pub(crate) const AGE_IDENTITY: &str = "identity.txt";
+
+/// The inventory of these nodes, with the operator's files in `directory`; backups are encrypted to `recipient`.
+pub(crate) fn text(name: &LabName, nodes: &[Node], directory: &Path, recipient: &str) -> String {
     let file = |file: &str| toml::Value::String(directory.join(file).display().to_string());
-    let (identity, known_hosts) = (file("operator"), file("known_hosts"));
+    let (identity, known_hosts, age_identity) = (file("operator"), file("known_hosts"), file(AGE_IDENTITY));
     let nodes: String =
         nodes.iter().map(|n| format!("[[nodes]]\nname = \"{}\"\nhost = \"{}\"\n\n", n.name, n.address)).collect();
     let [api, worker] = HEALTH_URLS;
@@ -49,6 +52,7 @@ switchover = "with-vip"             # the new owner of the VIP also becomes the 
 units = ["orders-worker.service", "orders-api.service"]     # started in this order, stopped in reverse
 ports = [8080, 8081]
 health_urls = ["{api}", "{worker}"]
+code = ["/opt/orders"]              # start-delay and whatever else no package lists
 config = ["/etc/orders"]
 root_key = "/etc/orders/root.key"   # differs per node; an installation overwrites it
 version_file = "/opt/orders/VERSION"
@@ -60,6 +64,9 @@ paths = ["/etc/orders/shared"]
 
 [backup]
 dir = "/var/backups/rollup"
+recipients = ["{recipient}"]
+identity_file = {age_identity}
+copies = ["peer"]                   # either node can be lost
 
 [package]
 allow_unsigned = true               # packages built here have no release key
@@ -86,10 +93,12 @@ mod tests {
     #[test]
     fn the_inventory_is_one_that_the_product_accepts() {
         let name = "demo".parse().unwrap();
-        let text = text(&name, &nodes(2), Path::new("/var/lib/with \"quotes\""));
+        let text = text(&name, &nodes(2), Path::new("/var/lib/with \"quotes\""), "age1recipient");
         let inventory: Inventory = toml::from_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
         assert_eq!(inventory.node_names().map(ToString::to_string).collect::<Vec<_>>(), ["node-a", "node-b"]);
         assert_eq!(inventory.ssh.identity_file.as_deref(), Some("/var/lib/with \"quotes\"/operator"));
+        assert_eq!(inventory.backup.identity_file.as_deref(), Some("/var/lib/with \"quotes\"/identity.txt"));
+        assert_eq!(inventory.backup.recipients, ["age1recipient"]);
         assert!(inventory.package.allow_unsigned && inventory.sync.is_some() && inventory.meter.is_some());
     }
 }

@@ -162,6 +162,11 @@ impl Lab {
         self.directory.join("rollup.toml")
     }
 
+    /// The operator's age identity, which opens what a backup has encrypted.
+    pub fn identity_path(&self) -> PathBuf {
+        self.directory.join(inventory::AGE_IDENTITY)
+    }
+
     /// The operator's `ssh_config`, which knows the nodes by name.
     pub fn ssh_config_path(&self) -> PathBuf {
         self.directory.join("ssh_config")
@@ -332,17 +337,36 @@ impl Lab {
         for file in ["operator", "operator.pub", "known_hosts"] {
             fs::copy(keys.join(file), self.directory.join(file))?;
         }
+        let recipient = write_identity(&self.directory.join(inventory::AGE_IDENTITY))?;
         let write = |file: &str, text: String| {
             fs::write(self.directory.join(file), text).with_context(|| format!("cannot write {file}"))
         };
         let pair: Vec<Node> = self.nodes().iter().filter(|node| node.part != Part::Spare).cloned().collect();
         write("ssh_config", files::ssh_config(self.nodes(), &self.directory))?;
-        write("rollup.toml", inventory::text(&self.record.name, &pair, &self.directory))?;
+        write("rollup.toml", inventory::text(&self.record.name, &pair, &self.directory, &recipient))?;
         if pair.len() < self.nodes().len() {
-            write("rollup-all.toml", inventory::text(&self.record.name, self.nodes(), &self.directory))?;
+            write("rollup-all.toml", inventory::text(&self.record.name, self.nodes(), &self.directory, &recipient))?;
         }
         write("lab.json", serde_json::to_string_pretty(&self.record)?)
     }
+}
+
+/// Makes an age identity that only the operator can read, as `age-keygen` would; its recipient.
+pub fn write_identity(path: &Path) -> Result<String> {
+    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+
+    use age::secrecy::ExposeSecret;
+
+    let identity = age::x25519::Identity::generate();
+    let recipient = identity.to_public().to_string();
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    writeln!(file, "# public key: {recipient}\n{}", identity.to_string().expose_secret())?;
+    Ok(recipient)
 }
 
 /// The operator's place has no way to boot machines: `ip netns exec` hides the cgroups that nspawn looks for.

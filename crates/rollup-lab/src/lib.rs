@@ -26,9 +26,11 @@ mod topology;
 mod vip;
 mod wait;
 
-pub use client::{ClientError, Gap, Side, SideReport, Traffic, TrafficOptions, TrafficReport, run_client};
+pub use client::{
+    AcknowledgedWrite, ClientError, Fate, Gap, Side, SideReport, Traffic, TrafficOptions, TrafficReport, run_client,
+};
 pub use host::prepare_host;
-pub use lab::{INSIDE_VARIABLE, Lab, LabOptions};
+pub use lab::{INSIDE_VARIABLE, Lab, LabOptions, write_identity};
 pub use places::{LabName, Places};
 pub use status::{LabStatus, NodeStatus};
 pub use topology::{Node, Part, VIP};

@@ -67,8 +67,8 @@ struct Component {
 struct Variant {
     version: String,
     from_versions: Vec<String>,
-    #[serde(default)]
-    notes: bool,
+    /// Where this version keeps the note of an order.
+    note_column: Option<String>,
     #[serde(default)]
     fault: Fault,
     migrations: Vec<String>,
@@ -270,9 +270,10 @@ impl Jdk {
 
     /// Packs the classes and the properties of one version; the same input gives the same bytes.
     fn jar(&self, classes: &Path, variant: &Variant, to: &Path) -> Result<()> {
-        let Variant { version, notes, fault, .. } = variant;
+        let Variant { version, note_column, fault, .. } = variant;
         let fault = fault.word();
-        let properties = format!("version={version}\nnotes={notes}\nfault={fault}\n");
+        let notes = note_column.as_ref().map(|column| format!("note_column={column}\n")).unwrap_or_default();
+        let properties = format!("version={version}\n{notes}fault={fault}\n");
         fs::write(classes.join("orders/build.properties"), properties)?;
         let manifest = to.with_extension("manifest");
         fs::write(&manifest, format!("Implementation-Title: orders-api\nImplementation-Version: {version}\n"))?;

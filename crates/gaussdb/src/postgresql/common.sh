@@ -7,18 +7,26 @@ HOME=$(getent passwd "$user" | cut -d : -f 6); export HOME
 
 as_owner() { if [ "$(id -un)" = "$user" ]; then "$@"; else runuser -u "$user" -- "$@"; fi; }
 
-# The running server's process, or failure. A stale file whose number now belongs to another program does not count.
-postmaster() {
+refuse() { printf '%s\n' "$*" >&2; exit 3; }
+
+# The process that runs on directory $1, or failure. A stale file whose number now belongs to another program does not
+# count.
+runs_on() {
   local pid
-  pid=$(head -n 1 "$data/postmaster.pid" 2>/dev/null) || return 1
-  [ -n "$pid" ] && [ "$(readlink "/proc/$pid/cwd")" = "$(readlink -f "$data")" ] && printf '%s\n' "$pid"
+  pid=$(head -n 1 "$1/postmaster.pid" 2>/dev/null) || return 1
+  [ -n "$pid" ] && [ "$(readlink "/proc/$pid/cwd")" = "$(readlink -f "$1")" ] && printf '%s\n' "$pid"
 }
+postmaster() { runs_on "$data"; }
+
+# The node's own directory: in the middle of an exchange it lies aside for a moment.
+mine=$data
+[ -d "$mine" ] || [ ! -d "$data.rollup-old" ] || mine=$data.rollup-old
 
 if [ -z "$bin" ]; then
   if pid=$(postmaster); then
     bin=$(dirname "$(readlink "/proc/$pid/exe")")
   else
-    bin=/usr/lib/postgresql/$(cat "$data/PG_VERSION" 2>/dev/null || true)/bin
+    bin=/usr/lib/postgresql/$(cat "$mine/PG_VERSION" 2>/dev/null || true)/bin
     [ -x "$bin/pg_controldata" ] || bin=$(dirname "$(readlink -f "$(command -v pg_controldata || echo /)")")
   fi
 fi
@@ -33,13 +41,30 @@ sql() {
     "$psql" -X -A -t -q -w -v ON_ERROR_STOP=1 -h "$socket" -p "$port" -d "$database" "$@"
 }
 
-control() { "$bin/pg_controldata" -D "$data"; }
+control() {
+  [ -x "$bin/pg_controldata" ] || { echo "pg_controldata: error: not found in $bin"; return 1; }
+  "$bin/pg_controldata" -D "$data"
+}
 cluster_state() { control | sed -n 's/^Database cluster state: *//p'; }
 
-# Whether a replication login works: $1 host, $2 user. Prints the system identifier.
-replication_login() {
-  as_owner env PGCONNECT_TIMEOUT=3 "$psql" -X -A -t -q -w -F ' ' -c IDENTIFY_SYSTEM \
+# What the server says to a command over a replication login: $1 host, $2 user, $3 command.
+replication_command() {
+  as_owner env PGCONNECT_TIMEOUT=3 "$psql" -X -A -t -q -w -F ' ' -c "$3" \
     "host=$1 port=$port user=$2 replication=true application_name=rollup"
+}
+# Whether such a login works: $1 host, $2 user. Prints the system identifier.
+replication_login() { replication_command "$1" "$2" IDENTIFY_SYSTEM; }
+
+# Where the server's settings begin: as it says, as it was last started with, or in its data directory.
+config_file() {
+  local file
+  file=$(sql -c 'show config_file' 2>/dev/null || true)
+  [ -n "$file" ] || file=$(sed -n 's/.*"config_file=\([^"]*\)".*/\1/p' "$mine/postmaster.opts" 2>/dev/null || true)
+  printf '%s\n' "${file:-$mine/postgresql.conf}"
+}
+# The value of setting $1 by this node's files; nothing when it cannot be told.
+own_setting() {
+  as_owner "$bin/postgres" -C "$1" -D "$mine" -c config_file="$(config_file)" 2>/dev/null || true
 }
 
 # Makes the server a standby of $1 from its next start on: user $2, application name $3. Safe in any state: the files
@@ -82,4 +107,5 @@ start_unit() {
   systemctl start "$1"
   # A unit that systemd believes active while its server is gone starts nothing.
   postmaster >/dev/null || systemctl restart "$1"
+  socket=$(sed -n 5p "$data/postmaster.pid" 2>/dev/null || true)
 }

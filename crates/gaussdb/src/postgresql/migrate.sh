@@ -7,17 +7,5 @@ said=$(sql -v VERBOSITY=verbose -v rollup_owner="$1" -v rollup_lock="$2" -v roll
   -v rollup_kind="$9" -v rollup_by="${SUDO_USER:-root}" -f - 2>&1 >/dev/null) || status=$?
 [ "$status" -ne 0 ] || exit 0
 printf '%s\n' "$said" >&2
-case $said in *55P03*)
-  # Whoever has held a lock for longer than the migration waited.
-  sql -v lock="$2" >&2 <<'SQL' || true
-select format('held-by pid %s, user %s, in a transaction for %s s, %s: %s', pid, usename,
-  extract(epoch from clock_timestamp() - xact_start)::bigint, state,
-  left(regexp_replace(query, '\s+', ' ', 'g'), 80))
-from pg_stat_activity a
-where xact_start < clock_timestamp() - :'lock'::bigint * interval '1 ms' and pid <> pg_backend_pid()
-  and exists (select from pg_locks l where l.pid = a.pid and l.granted and l.locktype = 'relation'
-    and l.relation >= 16384)
-order by xact_start limit 5;
-SQL
-esac
+case $said in *55P03*) blockers "$2" ;; esac
 exit "$status"

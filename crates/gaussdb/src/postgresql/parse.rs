@@ -5,6 +5,7 @@ use anyhow::{Context, Result, bail};
 use crate::{
     DatabaseFacts,
     facts::{Control, Login},
+    place::{Kind, Places, Unpacked},
 };
 
 /// Reads what `probe.sh` prints: lines of a key and its value.
@@ -13,6 +14,7 @@ pub(super) fn facts(text: &str) -> Result<DatabaseFacts> {
         unit: String::new(),
         data_bytes: None,
         standby_signal: false,
+        leftovers: Vec::new(),
         control: None,
         server: None,
         silent: None,
@@ -33,6 +35,7 @@ pub(super) fn facts(text: &str) -> Result<DatabaseFacts> {
                     _ => bail!("expected `signal yes` or `signal no`, found {line:?}"),
                 }
             }
+            "left" => facts.leftovers.push(value.to_owned()),
             "control" => control.push(value),
             "server" => facts.server = Some(serde_json::from_str(value).context("the server's answer")?),
             "silent" => facts.silent = Some(plain(value)),
@@ -65,6 +68,36 @@ fn read_control(lines: &[&str]) -> Option<Control> {
         checkpoint: get("Latest checkpoint location")?.parse().ok()?,
         timeline: get("Latest checkpoint's TimeLineID")?.parse().ok()?,
     })
+}
+
+/// Reads what `place-look.sh` prints.
+pub(super) fn places(text: &str) -> Result<Places> {
+    let words = |key: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
+        line.with_context(|| format!("expected a line `{key} …`, found {text:?}"))
+    };
+    let run = |text: &str| (text != "-").then(|| text.to_owned());
+    let flag = |key: &str| match words(key)? {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        other => bail!("expected `{key} yes` or `{key} no`, found `{key} {other}`"),
+    };
+    let (kind, made_for) = words("data")?.split_once(' ').context("expected a kind and a run for `data`")?;
+    let kind = match kind {
+        "plain" => Kind::Plain,
+        "link" => Kind::Link,
+        "mount-point" => Kind::MountPoint,
+        "absent" => Kind::Absent,
+        other => bail!("unknown kind of a data directory: `{other}`"),
+    };
+    let (part, new_for) = words("new")?.split_once(' ').context("expected a part and a run for `new`")?;
+    let new = match part {
+        "absent" => None,
+        "primary" => Some(Unpacked { standby: false, run: run(new_for) }),
+        "standby" => Some(Unpacked { standby: true, run: run(new_for) }),
+        other => bail!("unknown part of a new data directory: `{other}`"),
+    };
+    Ok(Places { kind, run: run(made_for), new, old: flag("old")?, scrap: flag("scrap")? })
 }
 
 /// What psql said, without its own prefixes.
@@ -120,6 +153,30 @@ mod tests {
         let row = r#"history [{"kind": "baseline", "name": "V1__x.sql", "phase": "expand", "version": "1", "checksum": "c"}]"#;
         let history = facts(&format!("{PRIMARY}{row}\n")).unwrap().history.unwrap();
         let [Applied { kind: AppliedKind::Baseline, .. }] = history.as_slice() else { panic!("{history:?}") };
+    }
+
+    #[test]
+    fn what_lies_beside_the_data_is_read_and_unknown_text_is_an_error_rb_1() {
+        let text = "data plain -\nnew primary 20260101-000000-ab\nold no\nscrap yes\n";
+        let run = Some("20260101-000000-ab".to_owned());
+        let new = Some(Unpacked { standby: false, run });
+        assert_eq!(places(text).unwrap(), Places { kind: Kind::Plain, run: None, new, old: false, scrap: true });
+        for (from, to) in [("plain", "odd"), ("primary", "odd"), ("yes", "maybe"), ("old no", ""), (" -", "")] {
+            assert!(places(&text.replace(from, to)).is_err(), "{from}");
+        }
+    }
+
+    #[test]
+    fn facts_know_the_next_transaction_the_last_commit_and_who_brought_a_migration_in_rb_3() {
+        let more = r#""next_xid": 771, "last_commit": "2026-11-20T09:15:00.123456Z", "timeline": 1"#;
+        let text = format!("{}left /srv/db.rollup-old\n", PRIMARY.replace(r#""timeline": 1"#, more));
+        let row = r#"[{"kind":"applied","name":"V1__x.sql","phase":"expand","version":"1","checksum":"c","run":"r"}]"#;
+        let read = facts(&format!("{text}history {row}\n")).unwrap();
+        assert_eq!(read.leftovers, ["/srv/db.rollup-old"]);
+        assert_eq!(read.history.unwrap()[0].run.as_deref(), Some("r"));
+        let server = read.server.unwrap();
+        assert_eq!(server.next_xid, Some(771));
+        assert_eq!(server.last_commit.unwrap().to_string(), "2026-11-20T09:15:00.123456Z");
     }
 
     #[test]

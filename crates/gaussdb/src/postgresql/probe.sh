@@ -2,6 +2,10 @@
 printf 'unit %s\n' "$(systemctl show -p ActiveState --value "$1" 2>/dev/null)"
 printf 'size-kb %s\n' "$(timeout 3 du -skx "$data" 2>/dev/null | cut -f 1)"
 [ -e "$data/standby.signal" ] && echo 'signal yes' || echo 'signal no'
+# In the middle of a way back they are its own.
+if [ ! -e "$data/rollup-restored" ]; then
+  for place in "$data".rollup-*; do [ ! -e "$place" ] || printf 'left %s\n' "$place"; done
+fi
 control 2>&1 | grep -E "^(Database system identifier|Database cluster state|Latest checkpoint location|\
 Latest checkpoint's TimeLineID|pg_controldata):" | sed 's/^/control /'
 if postmaster >/dev/null; then
@@ -15,6 +19,10 @@ select 'server', jsonb_build_object(
   'current_lsn', case when r.standby then null else pg_current_wal_lsn() end,
   'receive_lsn', pg_last_wal_receive_lsn(),
   'replay_lsn', case when r.standby then pg_last_wal_replay_lsn() end,
+  'next_xid', pg_snapshot_xmax(pg_current_snapshot())::text::bigint,
+  'last_commit', to_char(case when r.standby then pg_last_xact_replay_timestamp()
+    when current_setting('track_commit_timestamp') = 'on' then (select timestamp from pg_last_committed_xact()) end
+    at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
   'checkpoint', (select jsonb_build_object('redo_lsn', redo_lsn,
       'age_s', greatest(0, extract(epoch from now() - checkpoint_time)::bigint)) from pg_control_checkpoint()),
   'walsenders', (select coalesce(jsonb_agg(jsonb_build_object(
@@ -47,7 +55,7 @@ select 'server', jsonb_build_object(
 select to_regclass('rollup_history.migrations') is not null as kept \gset
 \if :kept
 select 'history', coalesce(jsonb_agg(jsonb_build_object('version', version, 'phase', phase, 'name', name,
-  'checksum', checksum, 'kind', kind) order by started), '[]') from rollup_history.migrations;
+  'checksum', checksum, 'kind', kind, 'run', run) order by started), '[]') from rollup_history.migrations;
 \endif
 SQL
   ) || answer="silent $(printf '%s' "$answer" | tr '\n' ' ')"

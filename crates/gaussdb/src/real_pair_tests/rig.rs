@@ -19,13 +19,13 @@ use rollup_model::{
     compile::{Identity, Site},
     event::Operator,
     plan::Impact,
-    release::{Migration, MigrationPhase},
+    release::{DownMigration, Migration, MigrationPhase},
 };
 use rollup_remote::{Cmd, Host, Output, RemoteError, RunAs};
 use tokio::io::AsyncWriteExt;
 
 use crate::{
-    DatabaseFacts, DatabaseSubject,
+    BackupRecord, DatabaseFacts, DatabaseSubject,
     engine::{At, Ending, Engine},
     postgresql::PostgreSql,
 };
@@ -109,6 +109,21 @@ impl Drop for Beside {
             let _ = self.0.kill();
         }
         let _ = self.0.wait();
+    }
+}
+
+/// A session that holds a lock: its server process is ended with it.
+struct Held {
+    _session: Beside,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let end = "select pg_terminate_backend(pid) from pg_stat_activity \
+            where query like '%pg_sleep%' and pid <> pg_backend_pid()";
+        let mut psql = Command::new("psql");
+        psql.args(["-XAtq", "-U", "postgres", "-h", "127.0.0.1", "-p", &PORT.to_string(), "-d", "orders", "-c", end]);
+        let _ = psql.stdout(Stdio::null()).status();
     }
 }
 
@@ -197,13 +212,13 @@ impl Rig {
     }
 
     /// A connection that holds a lock until it is dropped.
-    pub(super) fn hold_lock(&self, sql: &str) -> impl Drop {
+    pub(super) fn hold_lock(&self, sql: &str) -> impl Drop + use<> {
         let mut psql = Command::new("psql");
         psql.args(["-XAtq", "-U", "postgres", "-h", "127.0.0.1", "-p", &PORT.to_string(), "-d", "orders", "-c", sql]);
         let session = Beside(psql.stdout(Stdio::null()).spawn().unwrap(), true);
         let held = "select count(*) from pg_locks where mode = 'AccessExclusiveLock' and granted";
         while self.sql("node-a", held) == "0" {}
-        session
+        Held { _session: session }
     }
 
     /// Starts the server again as soon as it is gone, as a unit with `Restart=always` does. Waits for that when dropped.
@@ -264,6 +279,13 @@ impl Rig {
 
     /// Runs these steps (`place action argument=value`) as one plan; returns its end and what was written down.
     pub(super) async fn run(&self, steps: &str, release: Option<Release>) -> (End, String) {
+        let number = RUNS.fetch_add(1, Ordering::SeqCst);
+        let identity = Identity::new(jiff::Timestamp::now(), &format!("t{number}")).unwrap();
+        self.run_as(&identity, steps, release).await
+    }
+
+    /// The same for a run that was there before: what it left is its own.
+    pub(super) async fn run_as(&self, identity: &Identity, steps: &str, release: Option<Release>) -> (End, String) {
         let mut registry = Registry::default();
         crate::register(&mut registry);
         registry.action::<Look>("test.look", Impact::Observe);
@@ -278,16 +300,15 @@ impl Rig {
                 "[[phase.step]]\nid = \"db.s{number}\"\ntitle = \"x\"\non = \"{on}\"\nuses = \"{uses}\"\n"
             ));
             if let Some((key, value)) = words.get(2).and_then(|word| word.split_once('=')) {
-                text.push_str(&format!("with = {{ {key} = \"{value}\" }}\n"));
+                let value = if value.starts_with('[') { value.to_owned() } else { format!("\"{value}\"") };
+                text.push_str(&format!("with = {{ {key} = {value} }}\n"));
             }
         }
         let playbook = rollup_model::playbook::load(&text).unwrap_or_else(|error| panic!("{error:?}\n{text}"));
         let facts = self.facts().await;
         let site = Site { inventory: self.inventory, release: release.as_ref(), facts: &facts };
         let versions = self.inventory.node_names().map(|node| (node.clone(), "1.0.0".to_owned())).collect();
-        let number = RUNS.fetch_add(1, Ordering::SeqCst);
-        let identity = Identity::new(jiff::Timestamp::now(), &format!("t{number}")).unwrap();
-        let plan = rollup_model::compile(&playbook, &site, &versions, &registry, &identity)
+        let plan = rollup_model::compile(&playbook, &site, &versions, &registry, identity)
             .unwrap_or_else(|error| panic!("{error:?}\n{text}"));
         let directory = tempfile::tempdir().unwrap();
         let journal = Journal::create(&directory.path().join("run"), &plan).unwrap();
@@ -313,8 +334,53 @@ impl Rig {
         assert_eq!(self.problems().await, [""; 0]);
     }
 
-    pub(super) fn backup_file(&self, node: &str, file: &str) -> String {
-        self.shell(node, &format!("cat /tmp/rollup-pair/backup/*/{file}"))
+    /// Runs the steps of a run to their good end, and returns what was written down.
+    pub(super) async fn done(&self, identity: &Identity, steps: &str) -> String {
+        let (end, report) = self.run_as(identity, steps, None).await;
+        assert!(matches!(end, End::Finished), "{steps}\n{report}");
+        report
+    }
+
+    /// Takes a backup on this node and returns the name of its set.
+    pub(super) async fn back_up(&self, node: &str) -> String {
+        let (end, report) = self.run(&format!("{node} db.backup"), None).await;
+        assert!(matches!(end, End::Finished), "{report}");
+        self.shell(node, "ls -t /tmp/rollup-pair/backup | head -n 1")
+    }
+
+    /// What the backup of a set says of itself.
+    pub(super) fn record(&self, node: &str, set: &str) -> BackupRecord {
+        let text = self.shell(node, &format!("cat /tmp/rollup-pair/backup/{set}/database/record.json"));
+        serde_json::from_str(&text).unwrap()
+    }
+
+    pub(super) async fn facts_of(&self, node: &str) -> DatabaseFacts {
+        self.facts().await.get(&node.parse().unwrap(), "database").unwrap()
+    }
+
+    /// Puts something else in the place of a program, for this node alone: `$real` is the program itself.
+    pub(super) fn replace_program(&self, node: &str, program: &str, script: &str) {
+        let own = format!("/tmp/rollup-pair/{program}");
+        self.shell(
+            node,
+            &format!(
+                "at=$(command -v {program}); cp \"$at\" {own}.real; \
+                 printf '#!/bin/bash\\nreal={own}.real\\n%s\\n' '{script}' > {own}; chmod 755 {own}; \
+                 mount --bind {own} \"$(readlink -f \"$at\")\""
+            ),
+        );
+    }
+
+    pub(super) fn give_program_back(&self, node: &str, program: &str) {
+        self.shell(node, &format!("umount -l \"$(readlink -f \"$(command -v {program})\")\""));
+    }
+
+    /// Starts a command and lets it run: a process of its own, which is the script itself.
+    pub(super) fn spawn(&self, node: &str, cmd: &Cmd) -> Child {
+        let pid = self.namespaces[&node.parse::<NodeName>().unwrap()].id().to_string();
+        let mut command = Command::new("nsenter");
+        command.args(["-t", &pid, "-m", "--"]).args(&cmd.argv).env("PATH", path()).env("HOME", "/root");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 }
 
@@ -360,6 +426,25 @@ impl Sink for Seen {
         self.0.lock().unwrap().push(line);
         Ok(())
     }
+}
+
+/// A run with its own name.
+pub(super) fn identity(tail: &str) -> Identity {
+    Identity::new(jiff::Timestamp::now(), tail).unwrap()
+}
+
+/// A package with these expand migrations, each with the statements that take it back.
+pub(super) fn release_with_way_back(migrations: &[(&str, &str, Option<&str>)]) -> Release {
+    let forward: Vec<_> = migrations.iter().map(|(version, sql, _)| (*version, *sql)).collect();
+    let mut release = release(&forward);
+    for (migration, (version, _, down)) in release.migrations.iter_mut().zip(migrations) {
+        migration.down = down.map(|sql| DownMigration {
+            name: format!("U{version}__x.sql"),
+            sha256: String::new(),
+            sql: sql.to_owned(),
+        });
+    }
+    release
 }
 
 /// A package with these expand migrations.

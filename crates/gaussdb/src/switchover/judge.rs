@@ -67,10 +67,12 @@ pub(super) fn judge(old_at: &Node, old: &DatabaseFacts, new_at: &Node, new: &Dat
         }
         (Some(DatabaseRole::Standby), Some(DatabaseRole::Standby)) => {
             // A standby that streams, but not from the other node, has a primary that the inventory does not know.
-            let strangers = [(old_name, old, new), (new_name, new, old)];
-            let stranger = strangers.iter().find(|(_, facts, other)| facts.is_streaming_standby() && !sends(other));
+            let strangers = [(old_name, old, new_at, new), (new_name, new, old_at, old)];
+            let stranger = strangers.iter().find(|(_, facts, other_at, other)| {
+                facts.is_streaming_standby() && !sends(other) && !receives_from(facts, other_at)
+            });
             match stranger {
-                Some((name, facts, _)) => {
+                Some((name, facts, ..)) => {
                     Situation::Blocked(missing(name, facts, "no primary outside the inventory to stream from"))
                 }
                 None => Situation::Promote(missing(new_name, new, "the primary")),
@@ -118,6 +120,12 @@ fn nobody_took_over(stopped: &DatabaseFacts, standby: &DatabaseFacts) -> bool {
 fn connects(standby: &DatabaseFacts, at: &Node, primary: &Server) -> bool {
     let upstream = standby.server.as_ref().and_then(|server| server.upstream.as_deref());
     standby.standby_signal && upstream == Some(at.peer_address()) && primary.walsenders.is_empty()
+}
+
+/// By its own word the log comes from there. The sender may have been asked a moment before it began to send.
+fn receives_from(facts: &DatabaseFacts, at: &Node) -> bool {
+    let receiver = facts.server.as_ref().and_then(|server| server.receiver.as_ref());
+    receiver.and_then(|receiver| receiver.sender_host.as_deref()) == Some(at.peer_address())
 }
 
 /// Somebody receives the log from this server.

@@ -39,6 +39,8 @@ fn every_state_between_two_roles_is_told_from_looks_alone_vip_4() {
         ("promote", stopped("shut down"), alone()),
         ("promote", alone(), alone()),
         ("promote", with(alone(), |server| server.walsenders = senders.clone()), standby()),
+        // Asked before it began to send: the other one says where it receives from.
+        ("promote", alone(), standby()),
         ("start", stopped("shut down in recovery"), alone()),
         ("rejoin", stopped("shut down"), primary()),
         ("rejoin", stopped("in production"), primary()),

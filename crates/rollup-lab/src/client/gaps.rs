@@ -1,4 +1,4 @@
-//! The longest times without a success. Pure: offsets in, gaps out.
+//! The longest times without a success, and how long answers take. Pure: numbers in, numbers out.
 
 use std::time::Duration;
 
@@ -30,6 +30,18 @@ pub(super) fn longest(mut successes: Vec<Duration>, end: Duration, count: usize)
     stretches
 }
 
+/// The smallest of these sorted lengths that at least this share of them does not exceed; zero for none.
+pub(super) fn quantile(sorted: &[Duration], share: f64) -> Duration {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "an index"
+    )]
+    let rank = (sorted.len() as f64 * share).ceil() as usize;
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,6 +53,14 @@ mod tests {
     fn found(successes: &[u64], end: u64, count: usize) -> Vec<(u128, u128)> {
         let stretches = longest(millis(successes), Duration::from_millis(end), count);
         stretches.iter().map(|stretch| (stretch.start.as_millis(), stretch.length.as_millis())).collect()
+    }
+
+    #[test]
+    fn a_quantile_is_one_of_the_lengths() {
+        let hundred: Vec<u64> = (1..=100).collect();
+        assert_eq!(quantile(&millis(&hundred), 0.99), Duration::from_millis(99));
+        assert_eq!(quantile(&millis(&[7]), 0.5), Duration::from_millis(7));
+        assert_eq!(quantile(&[], 0.5), Duration::ZERO);
     }
 
     #[test]

@@ -39,8 +39,12 @@ pub(super) struct Shared {
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     pub(super) requests: u64,
+    /// When each good answer came, from the start of the run.
     pub(super) successes: Vec<Duration>,
-    pub(super) acknowledged: Vec<String>,
+    /// How long each good answer took.
+    pub(super) latencies: Vec<Duration>,
+    /// Each acknowledged write, and when its answer came.
+    pub(super) acknowledged: Vec<(Duration, String)>,
 }
 
 impl Shared {
@@ -105,10 +109,12 @@ pub(super) async fn client(shared: Arc<Shared>, side: Side, number: usize, optio
         let answer = wait::limited(PATIENCE, asked).await;
         match answer.unwrap_or_else(|| Err(anyhow::anyhow!("no answer within {} s", PATIENCE.as_secs()))) {
             Ok(order) => {
-                seen.successes.push(shared.started.elapsed());
+                let at = shared.started.elapsed();
+                seen.successes.push(at);
+                seen.latencies.push(began.elapsed());
                 shared.successes[side as usize].fetch_add(1, Ordering::Relaxed);
                 if side == Side::Write {
-                    seen.acknowledged.push(reference);
+                    seen.acknowledged.push((at, reference));
                     if let Some(id) = order {
                         shared.orders.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), id));
                     }

@@ -5,6 +5,7 @@
 
 mod gaps;
 mod load;
+mod losses;
 
 use std::{
     fs,
@@ -17,6 +18,8 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
+
+pub use losses::{AcknowledgedWrite, Fate};
 
 use crate::{Lab, wait};
 
@@ -76,6 +79,9 @@ pub struct TrafficReport {
     pub lost_writes: Option<u64>,
     /// Some of the lost writes.
     pub lost_refs: Vec<String>,
+    /// Where every acknowledged write and what became of it is written down, for [`TrafficReport::acknowledged`].
+    #[serde(default)]
+    pub record: Option<PathBuf>,
     /// The reading clients.
     pub reads: SideReport,
     /// The writing clients.
@@ -91,6 +97,10 @@ pub struct SideReport {
     pub requests: u64,
     /// Those without a good answer.
     pub failed: u64,
+    /// Half of the good answers took at most this long, in milliseconds.
+    pub p50_ms: f64,
+    /// All but one of a hundred of them did.
+    pub p99_ms: f64,
     /// The longest times without a success of any client, longest first.
     pub gaps: Vec<Gap>,
 }
@@ -163,6 +173,11 @@ impl Traffic {
         Ok(traffic)
     }
 
+    /// Waits for clients that were told to stop by themselves; what they have seen.
+    pub fn finish(mut self) -> Result<TrafficReport> {
+        self.reap()
+    }
+
     /// Lets the clients finish their last requests and count their writes; what they have seen.
     pub fn stop(mut self) -> Result<TrafficReport> {
         if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
@@ -170,6 +185,10 @@ impl Traffic {
         {
             kill_process(pid, Signal::TERM)?;
         }
+        self.reap()
+    }
+
+    fn reap(&mut self) -> Result<TrafficReport> {
         let status = self.child.wait()?;
         ensure!(status.success(), "the clients failed ({status}): {}", self.complaints());
         Ok(serde_json::from_str(&fs::read_to_string(&self.report)?)?)
@@ -201,7 +220,7 @@ pub fn run_client(lab: &Lab, options: &TrafficOptions, out: Option<&Path>) -> Re
     let run = fs::read_to_string("/proc/sys/kernel/random/uuid")?.trim().to_owned();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let (report, acknowledged) = runtime.block_on(drive(&run, options, out))?;
-    let report = count_losses(lab, &run, report, &acknowledged);
+    let report = losses::count(lab, &run, report, &acknowledged, out)?;
     if let Some(out) = out {
         // Written beside and renamed, so that whoever waits for the file never reads half of it.
         let half = out.with_extension("half");
@@ -211,7 +230,10 @@ pub fn run_client(lab: &Lab, options: &TrafficOptions, out: Option<&Path>) -> Re
     Ok(report)
 }
 
-async fn drive(run: &str, options: &TrafficOptions, out: Option<&Path>) -> Result<(TrafficReport, Vec<String>)> {
+/// Acknowledged writes and when they were, from the start of the run.
+type Acknowledged = Vec<(Duration, String)>;
+
+async fn drive(run: &str, options: &TrafficOptions, out: Option<&Path>) -> Result<(TrafficReport, Acknowledged)> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
 
@@ -259,6 +281,7 @@ async fn drive(run: &str, options: &TrafficOptions, out: Option<&Path>) -> Resul
         acked_writes: acknowledged.len() as u64,
         lost_writes: None,
         lost_refs: Vec::new(),
+        record: None,
         reads,
         writes,
         errors: shared.errors(),
@@ -270,13 +293,14 @@ async fn gather(
     clients: Vec<tokio::task::JoinHandle<load::Seen>>,
     started: jiff::Timestamp,
     end: Duration,
-) -> Result<(SideReport, Vec<String>)> {
-    let (mut requests, mut successes, mut acknowledged) = (0, Vec::new(), Vec::new());
+) -> Result<(SideReport, Acknowledged)> {
+    let (mut requests, mut successes, mut latencies, mut acknowledged) = (0, Vec::new(), Vec::new(), Vec::new());
     let nobody = clients.is_empty();
     for client in clients {
         let seen = client.await.context("a client panicked")?;
         requests += seen.requests;
         successes.extend(seen.successes);
+        latencies.extend(seen.latencies);
         acknowledged.extend(seen.acknowledged);
     }
     let failed = requests - successes.len() as u64;
@@ -287,29 +311,8 @@ async fn gather(
         let millis = |length: Duration| u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
         found.push(Gap { at: at.to_string(), offset_ms: millis(stretch.start), length_ms: millis(stretch.length) });
     }
-    Ok((SideReport { requests, failed, gaps: found }, acknowledged))
-}
-
-/// Looks for every acknowledged write in the database that is the primary now.
-fn count_losses(lab: &Lab, run: &str, mut report: TrafficReport, acknowledged: &[String]) -> TrafficReport {
-    let script = format!(
-        "cd / && runuser -u postgres -- psql -XAt -v ON_ERROR_STOP=1 -d orders <<'SQL'
-select 'primary' where not pg_is_in_recovery();
-select ref from orders where ref like '{run}-%';
-SQL
-"
-    );
-    for node in lab.nodes() {
-        let Ok(text) = lab.root_script(&node.name, &script) else { continue };
-        let mut lines = text.lines();
-        if lines.next() != Some("primary") {
-            continue;
-        }
-        let kept: std::collections::HashSet<&str> = lines.collect();
-        let lost: Vec<_> = acknowledged.iter().filter(|reference| !kept.contains(reference.as_str())).collect();
-        report.lost_writes = Some(lost.len() as u64);
-        report.lost_refs = lost.into_iter().take(20).cloned().collect();
-        break;
-    }
-    report
+    latencies.sort_unstable();
+    let quantile = |share: f64| gaps::quantile(&latencies, share).as_secs_f64() * 1000.0;
+    let side = SideReport { requests, failed, p50_ms: quantile(0.5), p99_ms: quantile(0.99), gaps: found };
+    Ok((side, acknowledged))
 }

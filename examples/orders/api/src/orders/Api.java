@@ -145,7 +145,7 @@ final class Api {
                 "node", order.node(),
                 "created_at", order.createdAt(),
                 "processed_at", order.processedAt());
-        return new Answer(200, build.notes()
+        return new Answer(200, build.noteColumn() != null
                 ? Json.joined(common, Json.object("note", order.note()))
                 : common);
     }

@@ -12,10 +12,10 @@ import java.util.Properties;
  * What the packager baked into the jar: every version is built from the same sources and differs only here.
  *
  * @param version what /health reports
- * @param notes whether this version writes and reads the column {@code note}
+ * @param noteColumn the column in which this version keeps the note of an order, or null where it knows none
  * @param fault what is deliberately wrong with it: {@code none}, {@code never-healthy} or {@code crash-on-start}
  */
-record Build(String version, boolean notes, String fault) {
+record Build(String version, String noteColumn, String fault) {
 
     static Build load() {
         Properties properties = new Properties();
@@ -29,7 +29,7 @@ record Build(String version, boolean notes, String fault) {
         }
         return new Build(
                 properties.getProperty("version", "unknown"),
-                Boolean.parseBoolean(properties.getProperty("notes", "false")),
+                properties.getProperty("note_column"),
                 properties.getProperty("fault", "none"));
     }
 

@@ -40,7 +40,7 @@ public final class Main {
 
         // Without it the kernel holds back the second segment of every answer for 40 ms.
         System.setProperty("sun.net.httpserver.nodelay", "true");
-        Store store = new Store(config, build.notes());
+        Store store = new Store(config, build.noteColumn());
         Api api = new Api(build, config, key, store);
         store.warmUp();
 

@@ -30,14 +30,15 @@ final class Store {
     private static final long PAUSE_MILLIS = 15;
 
     private final Config config;
-    private final boolean notes;
+    private final String noteColumn;
     private final Pool primary;
     private final Pool local;
     private final AtomicInteger firstHost = new AtomicInteger();
 
-    Store(Config config, boolean notes) {
+    /** The name of a column is part of the program, never of a request. */
+    Store(Config config, String noteColumn) {
         this.config = config;
-        this.notes = notes;
+        this.noteColumn = noteColumn;
         this.primary = new Pool(this::connectPrimary);
         this.local = new Pool(() -> connectLocal(5));
     }
@@ -98,15 +99,15 @@ final class Store {
     /** Stores an order once, however often it is sent, and returns its id. */
     long insert(String ref, String item) throws SQLException, Unavailable {
         return onPrimary(connection -> {
-            String sql = notes
-                    ? "INSERT INTO orders (ref, item, node, note) VALUES (?, ?, ?, ?)"
+            String sql = noteColumn != null
+                    ? "INSERT INTO orders (ref, item, node, " + noteColumn + ") VALUES (?, ?, ?, ?)"
                     : "INSERT INTO orders (ref, item, node) VALUES (?, ?, ?)";
             String once = sql + " ON CONFLICT (ref) DO NOTHING RETURNING id";
             try (PreparedStatement statement = connection.prepareStatement(once)) {
                 statement.setString(1, ref);
                 statement.setString(2, item);
                 statement.setString(3, config.node());
-                if (notes) {
+                if (noteColumn != null) {
                     statement.setString(4, "v2 on " + config.node());
                 }
                 try (ResultSet row = statement.executeQuery()) {
@@ -153,7 +154,7 @@ final class Store {
 
     private Order select(String where, Object key) throws SQLException, Unavailable {
         String sql = "SELECT id, ref, item, node, created_at::text, processed_at::text, "
-                + (notes ? "note" : "NULL") + " FROM orders WHERE " + where;
+                + (noteColumn != null ? noteColumn : "NULL") + " FROM orders WHERE " + where;
         return patiently(local, config.readPatienceMillis(), connection -> {
             try (PreparedStatement statement = connection.prepareStatement(sql)) {
                 statement.setObject(1, key);

@@ -1,0 +1,3 @@
+-- What 2.1.0 wrote stays readable for the version that knows only `note`.
+UPDATE orders SET note = remark WHERE note IS NULL AND remark IS NOT NULL;
+ALTER TABLE orders DROP COLUMN remark;
