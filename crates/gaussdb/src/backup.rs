@@ -42,8 +42,6 @@ pub struct BackupRecord {
     pub bytes: u64,
     /// How long it took.
     pub seconds: u64,
-    /// SHA-256 of the list of files, hex.
-    pub manifest_sha256: String,
 }
 
 /// Takes a full backup of the server on the step's node.

@@ -78,7 +78,6 @@ mod tests {
             data_bytes: 4096,
             bytes: 1024,
             seconds: 30,
-            manifest_sha256: String::new(),
         }
     }
 

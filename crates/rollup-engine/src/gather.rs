@@ -128,16 +128,21 @@ pub async fn examine(
     examined
 }
 
-/// Runs every script given as `NAME COUNT SCRIPT ARGS…`, each in a shell of its own, between marks that carry a random
-/// word, so no output can imitate one.
+/// Runs every script given as `NAME COUNT SCRIPT ARGS…`, all at once, each in a shell of its own; what they print comes
+/// one after the other, between marks that carry a random word, so no output can imitate one.
 const GATHER: &str = r#"
 mark=$1; shift
+names=() pipes=()
 while [ $# -gt 0 ]; do
   name=$1 count=$2 script=$3; shift 3
-  printf '%s begin %s\n' "$mark" "$name"
-  bash -c "set -u; export LC_ALL=C; $script" "$name" "${@:1:$count}" 2>&1 </dev/null || true
-  printf '\n%s end\n' "$mark"
+  exec {pipe}< <(exec bash -c "set -u; export LC_ALL=C; $script" "$name" "${@:1:$count}" 2>&1 </dev/null)
+  names+=("$name") pipes+=("$pipe")
   shift "$count"
+done
+for at in "${!names[@]}"; do
+  printf '%s begin %s\n' "$mark" "${names[at]}"
+  cat <&"${pipes[at]}"
+  printf '\n%s end\n' "$mark"
 done
 "#;
 

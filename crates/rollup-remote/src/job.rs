@@ -33,7 +33,11 @@ exec systemd-run --quiet --unit="$unit" --description="$unit" --remain-after-exi
   --property=StandardOutput=append:"$log" --property=StandardError=append:"$log" --property=Nice=5 -- "${@//\$/\$\$}"
 "#;
 
+/// `$1` unit, `$2` seconds to wait at most for its end. Waiting there is cheaper for the node, and hears of the end sooner,
+/// than asking again and again.
 const LOOK: &str = r#"
+pid=$(systemctl show -p MainPID --value "$1.service")
+[ "${pid:-0}" = 0 ] || timeout "$2" tail --sleep-interval=0.05 --pid="$pid" --follow /dev/null || true
 systemctl show -p ActiveState -p SubState -p Result -p ExecMainStatus "$1.service"
 echo --
 tail -c 4000 "/var/lib/rollup/jobs/$1.log" 2>/dev/null || true
@@ -83,14 +87,13 @@ impl Job {
         let args = [self.unit.as_str(), user, &limit].into_iter().chain(self.cmd.argv.iter().map(String::as_str));
         host.exec(&Cmd::mutate("job.start", START, args)).await?;
         let mut shown = String::new();
-        let began = tokio::time::Instant::now();
         let mut unseen = 0;
         loop {
             let state = match self.look(host).await {
                 // The job does not need us: a node out of reach for a while is looked at again.
                 Err(RemoteError::Unreachable { .. }) if unseen < UNSEEN_AT_MOST => {
                     unseen += 1;
-                    rest(began).await;
+                    rest(Duration::from_secs(1)).await;
                     continue;
                 }
                 other => other?,
@@ -125,24 +128,25 @@ impl Job {
                     return Err(RemoteError::InDoubt { host: host.name().to_owned(), id: self.cmd.id.to_owned(), why });
                 }
             }
-            rest(began).await;
+            rest(Duration::from_millis(50)).await;
         }
     }
 
-    /// Looks at the job's unit.
+    /// Looks at the job's unit once it has ended, at the latest after a moment.
     pub async fn look(&self, host: &dyn Host) -> Result<JobState, RemoteError> {
-        let output = host.exec(&Cmd::read("job.look", LOOK, [self.unit.as_str()])).await?;
+        let output = host.exec(&Cmd::read("job.look", LOOK, [self.unit.as_str(), MOMENT])).await?;
         Ok(parse(&output.stdout))
     }
 }
+
+/// How long a look waits for the end, in seconds: what the job says meanwhile is shown this often.
+const MOMENT: &str = "2";
 
 /// How many looks in a row may get no answer: half a minute and more, with the time that ssh takes to give up.
 const UNSEEN_AT_MOST: u32 = 30;
 
 #[expect(clippy::disallowed_methods, reason = "polling a job is this module's duty")]
-async fn rest(began: tokio::time::Instant) {
-    // A twentieth of the time so far: what is short is not made long by looking, what is long is looked at rarely.
-    let pause = (began.elapsed() / 20).clamp(Duration::from_millis(50), Duration::from_secs(2));
+async fn rest(pause: Duration) {
     tokio::time::sleep(pause).await;
 }
 

@@ -284,7 +284,9 @@ async fn finish(site: &Site, store: &Store, plan: &Plan, state: &RunState, end: 
         (End::Stopped(StopReason::Failed), _) => exit::FAILED,
         (End::Stopped(StopReason::Operator | StopReason::Pause), _) => exit::STOPPED,
     };
-    let (serving, next) = (serving(site).await, next_commands(plan, end, screen));
+    // A backup has moved nothing: what serves is what served.
+    let serving = if plan.kind == Kind::Backup { Serving::default() } else { serving(site).await };
+    let next = next_commands(plan, end, screen);
     let stopped = match end {
         End::Finished => None,
         End::Stopped(reason) => Some(*reason),

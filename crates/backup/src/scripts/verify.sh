@@ -25,6 +25,17 @@ trap 'exit 1' HUP INT TERM
 
 blame() { echo "$run $(stat -c %.9Z "$1" 2>/dev/null || echo -) $1 $2" >> damaged.partial; echo "$1: $2"; }
 
+# Unpacks an archive to its end, and counts its members where there is a list to hold them against.
+unpacked() {
+  if [ -f "$list" ]; then
+    zstd -q -d -c | tar --list --file=- | wc -l > "$scratch/members"
+    echo "${PIPESTATUS[0]} ${PIPESTATUS[1]}"
+  else
+    zstd -q -t
+    echo "$? 0"
+  fi > "$scratch/status"
+}
+
 read=0
 : > damaged.partial
 while [ $# -gt 0 ]; do
@@ -33,13 +44,13 @@ while [ $# -gt 0 ]; do
   found=$(stat -c %s "$name")
   if [ "$found" != "$bytes" ]; then blame "$name" "has $found bytes, expected $bytes"; continue; fi
   echo "$read" > "$scratch/before"
+  list=$(dirname "$name")/contents
   case $name in
     *.tar.zst)
       # The checksum gets what is read through descriptor 4, the archive through the pipe.
       set +e
-      found=$({ { sh -c 'echo $$ > "$1"; exec tee -p /dev/fd/4' tee "$scratch/reader" < "$name" | zstd -q -d -c |
-        tar --list --file=- | wc -l > "$scratch/members"
-        echo "${PIPESTATUS[1]} ${PIPESTATUS[2]}" > "$scratch/status"; } 2> "$scratch/said"; } 4>&1 |
+      found=$({ { sh -c 'echo $$ > "$1"; exec tee -p /dev/fd/4' tee "$scratch/reader" < "$name" | unpacked
+        } 2> "$scratch/said"; } 4>&1 |
         sha256sum | cut -c 1-64)
       set -e
       ;;
@@ -49,7 +60,6 @@ while [ $# -gt 0 ]; do
       ;;
   esac
   read=$((read + bytes))
-  list=$(dirname "$name")/contents
   if [ "$found" != "$sha" ]; then blame "$name" "has another checksum"
   elif [ -s "$scratch/status" ] && [ "$(cat "$scratch/status")" != "0 0" ]; then
     blame "$name" "cannot be unpacked: $(tail -n 1 "$scratch/said")"

@@ -62,21 +62,15 @@ mark
 marks=("$line")
 
 began=$(date +%s)
-# The manifest is the archive's last member; it is taken from the stream while that goes by.
-exec 7> >(
-  exec 8>&- 9<&-
-  "${gently[@]}" tar --extract --to-stdout --totals --file=- backup_manifest > "$part/manifest" 2> "$part/totals"
-)
-extract=$!
+# What it says in many words are the two ends of the log that it needs.
 set -m
 (
-  as_owner "${gently[@]}" "$bin/pg_basebackup" -D - -F t -X fetch -c fast -w -h "$host" -p "$port" -U "$login" \
-    --manifest-checksums=CRC32C | tee --output-error=exit /dev/fd/7 | "${gently[@]}" zstd -q -T0 -3 |
+  as_owner "${gently[@]}" "$bin/pg_basebackup" -D - -F t -X fetch -c fast -v -w -h "$host" -p "$port" -U "$login" \
+    2> "$part/said" | "${gently[@]}" zstd -q -T0 -3 |
     tee --output-error=exit "$part/base.tar.zst" | "${gently[@]}" sha256sum > "$part/sum"
 ) 8>&- 9<&- < /dev/null &
 pipeline=$!
 set +m
-exec 7>&-
 for ((look = 1; ; look++)); do
   kill -0 "$pipeline" 2>/dev/null || break
   sleep 0.1
@@ -85,13 +79,20 @@ for ((look = 1; ; look++)); do
   marks+=("$line")
   echo "$(amount "${line##* }") of about $(amount "$about")"
 done
-wait "$pipeline"
+if ! wait "$pipeline"; then
+  cat "$part/said" >&2
+  exit 1
+fi
 pipeline=
-wait "$extract"
 exec 8>&- 9<&-
 
-range() { grep -o "\"$1\": *\"\{0,1\}[0-9A-F/]*" "$part/manifest" | tail -n 1 | tr -d '"' | sed 's/.*: *//'; }
-end=$(range End-LSN)
+point() { sed -n "s|^.*log $1 point: \([0-9A-F]*/[0-9A-F]*\).*|\1|p" "$part/said"; }
+end=$(point end) timeline=$(sed -n 's/^.*log start point: .* on timeline \([0-9]*\)$/\1/p' "$part/said")
+if [ -z "$end" ] || [ -z "$timeline" ]; then
+  echo "expected pg_basebackup to say where the log starts and ends, found:" >&2
+  cat "$part/said" >&2
+  exit 1
+fi
 at_end=$((16#${end%/*} << 32 | 16#${end#*/}))
 kept=${marks[0]}
 for line in "${marks[@]}"; do [ "${line%% *}" -gt "$at_end" ] || kept=$line; done
@@ -109,12 +110,11 @@ fi
 
 printf '{"engine":"postgresql","version":"%s","method":"pg_basebackup","system_identifier":"%s","timeline":%s,' \
   "$(sql -c 'show server_version' | cut -d ' ' -f 1)" \
-  "$(control | sed -n 's/^Database system identifier: *//p')" "$(range Timeline)" > "$part/record.json"
+  "$(control | sed -n 's/^Database system identifier: *//p')" "$timeline" > "$part/record.json"
 printf '"start_lsn":"%s","end_lsn":"%s","next_xid":%s,"last_commit":%s,"taken_at":"%s",' \
-  "$(range Start-LSN)" "$end" "$xid" "$commit" "$taken" >> "$part/record.json"
-printf '"data_bytes":%s,"bytes":%s,"seconds":%s,"manifest_sha256":"%s"}\n' \
-  "$(sed -n 's/^Total bytes read: \([0-9]*\).*/\1/p' "$part/totals")" "$(stat -c %s "$part/base.tar.zst")" \
-  "$(($(date +%s) - began))" "$(sha256sum "$part/manifest" | cut -d ' ' -f 1)" >> "$part/record.json"
+  "$(point start)" "$end" "$xid" "$commit" "$taken" >> "$part/record.json"
+printf '"data_bytes":%s,"bytes":%s,"seconds":%s}\n' \
+  "$about" "$(stat -c %s "$part/base.tar.zst")" "$(($(date +%s) - began))" >> "$part/record.json"
 
 cd "$part"
 {
@@ -123,7 +123,7 @@ cd "$part"
     [ ! -e "$file" ] || printf '%s %s %s\n' "$(sha256sum "$file" | cut -d ' ' -f 1)" "$(stat -c %s "$file")" "$file"
   done
 } > sums
-rm sum manifest totals
+rm sum said
 chmod 0600 ./*
 sync ./*
 cd /

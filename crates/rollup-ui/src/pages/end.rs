@@ -1,7 +1,9 @@
 //! The last page of a run: what became of it, what serves now, and what to type next.
 
 use rollup_model::{
-    Finding, NodeName, Outcome, Plan, RunState, Severity, Step, StepState, event::StopReason, plan::Target,
+    Finding, NodeName, Outcome, Plan, RunState, Severity, Step, StepState,
+    event::StopReason,
+    plan::{Kind, Target},
 };
 
 use super::{
@@ -95,7 +97,9 @@ fn finished(page: &mut Page<'_>, ending: &Ending<'_>) {
             page.entry(2, COLUMN, node.as_str(), Paint::Plain, &text);
         }
     }
-    serving(page, ending);
+    if plan.kind != Kind::Backup {
+        serving(page, ending);
+    }
     let found: Vec<&Step> = plan.steps.iter().filter(|step| was_found_done(state, step)).collect();
     let done = plan.steps.iter().filter(|step| state.get(&step.id) == StepState::Done).count();
     page.entry(2, COLUMN, "steps", Paint::Plain, &format!("{done} of {} done", plan.steps.len()));
@@ -119,8 +123,10 @@ fn failed(page: &mut Page<'_>, ending: &Ending<'_>) {
     page.text(0, Paint::Bad, &format!("failed: {}", ending.plan.title));
     what_happened(page, ending);
     nodes(page, ending);
-    page.head("serving");
-    serving(page, ending);
+    if ending.plan.kind != Kind::Backup {
+        page.head("serving");
+        serving(page, ending);
+    }
     interruption(page, ending.plan, ending.state);
     safe(page, ending);
 }
@@ -141,8 +147,10 @@ fn paused(page: &mut Page<'_>, ending: &Ending<'_>, reason: StopReason) {
         page.entry(2, COLUMN, "comes next", Paint::Plain, &format!("{}: {}", step.id, step.title));
     }
     nodes(page, ending);
-    page.head("serving");
-    serving(page, ending);
+    if ending.plan.kind != Kind::Backup {
+        page.head("serving");
+        serving(page, ending);
+    }
     interruption(page, plan, state);
     safe(page, ending);
 }
