@@ -19,12 +19,9 @@ pub(crate) const SCENARIOS: &[Entry] = &[
     }),
 ];
 
-fn keys(bench: &Bench) -> Result<Vec<String>> {
-    ["node-a", "node-b"].iter().map(|node| bench.lab.root_script(node, "sha256sum < /etc/orders/root.key")).collect()
-}
-
 fn stops(bench: &Bench, version: &str, step: &str) -> Result<()> {
-    let before = keys(bench)?;
+    bench.seed("node-a")?;
+    let before = bench.portraits()?;
     let traffic = bench.traffic()?;
     let said = bench.rollup(&["upgrade", "--yes", "--pkg", &bench.package(version)])?.expect(4)?.expect_err(step)?;
     let status = bench.lab.status();
@@ -41,7 +38,8 @@ fn stops(bench: &Bench, version: &str, step: &str) -> Result<()> {
     bench.insist_nothing_lost(&report)?;
     ensure!(report.failed == 0, "{} requests failed: {:?}", report.failed, report.errors);
     bench.insist_pair("1.0.0", "node-a")?;
-    ensure!(keys(bench)? == before, "the root keys did not come back");
+    bench.insist_portraits(&before)?;
+    bench.insist_database(&["ref"], &[])?;
     // And the pair is ready for a good package.
     bench.rollup(&["precheck", "--pkg", &bench.package("2.0.0")])?.expect(0)?;
     Ok(())

@@ -7,12 +7,12 @@ use crate::bench::{Bench, Entry, Said, When, pause};
 pub(crate) const SCENARIOS: &[Entry] = &[
     Entry::new("killed_in_the_backup", When::Always, |bench| killed(bench, "backup.database@node-b", 100)),
     Entry::new("killed_in_the_migration", When::Always, |bench| killed(bench, "db.migrate@node-a", 5)),
-    Entry::new("killed_while_stopping_units", When::Always, |bench| killed(bench, "service.stop@node-b", 30)),
+    Entry::new("killed_while_stopping_units", When::Soak, |bench| killed(bench, "service.stop@node-b", 30)),
     Entry::new("killed_while_replacing_files", When::Always, |bench| killed(bench, "service.install@node-b", 15)),
     Entry::new("killed_while_the_vip_moves", When::Always, |bench| killed(bench, "vip.move@node-b", 500)),
     Entry::new("killed_in_the_database_switchover", When::Always, |bench| killed(bench, "db.switchover@node-b", 120)),
     Entry::new("killed_on_the_second_node", When::Always, |bench| killed(bench, "service.start@node-a", 30)),
-    Entry::new("killed_while_thawing_the_sync", When::Always, |bench| killed(bench, "sync.thaw", 10)),
+    Entry::new("killed_while_thawing_the_sync", When::Soak, |bench| killed(bench, "sync.thaw", 10)),
     Entry::new("killed_in_the_switchover_before_the_demotion", When::Soak, |bench| {
         killed(bench, "db.switchover@node-b", 5)
     }),

@@ -1,33 +1,13 @@
-//! What life does to a pair: a reboot, a power cut, a lost link; and the way back of a finished upgrade.
+//! What life does to a pair: a reboot, a power cut, a lost link.
 
 use anyhow::{Result, ensure};
 
 use crate::bench::{Bench, Entry, Said, When, pause};
 
 pub(crate) const SCENARIOS: &[Entry] = &[
-    Entry::new("finished_upgrade_is_taken_back_under_traffic", When::Always, taken_back),
     Entry::new("standby_loses_power_while_it_is_upgraded", When::Always, power_cut),
     Entry::new("link_to_the_standby_is_lost_for_a_while", When::Soak, lost_link),
-    Entry::new("rollback_is_killed_and_goes_on", When::Soak, killed_rollback),
 ];
-
-fn keys(bench: &Bench) -> Result<Vec<String>> {
-    ["node-a", "node-b"].iter().map(|node| bench.lab.root_script(node, "sha256sum < /etc/orders/root.key")).collect()
-}
-
-fn taken_back(bench: &Bench) -> Result<()> {
-    let before = keys(bench)?;
-    bench.rollup(&["upgrade", "--yes", "--pkg", &bench.package("2.0.0")])?.expect(0)?;
-    ensure!(keys(bench)? != before, "the upgrade must have made new root keys, else this proves nothing");
-    let traffic = bench.traffic()?;
-    bench.rollup(&["rollback", "--yes"])?.expect(6)?;
-    let report = traffic.stop()?;
-    bench.insist_nothing_lost(&report)?;
-    bench.insist_pair("1.0.0", "node-a")?;
-    ensure!(keys(bench)? == before, "the root keys did not come back");
-    bench.rollup(&["upgrade", "--yes", "--pkg", &bench.package("2.0.0")])?.expect(0)?;
-    bench.insist_upgraded("2.0.0")
-}
 
 /// What runs must be what is installed: a machine that booted in between has started its units by itself.
 fn insist_running_version(bench: &Bench, version: &str) -> Result<()> {
@@ -66,22 +46,4 @@ fn lost_link(bench: &Bench) -> Result<()> {
         bench.rollup(&["resume"])?.expect(0)?;
     }
     bench.insist_upgraded("2.0.0")
-}
-
-fn killed_rollback(bench: &Bench) -> Result<()> {
-    bench.rollup(&["upgrade", "--yes", "--pkg", &bench.package("2.0.0")])?.expect(0)?;
-    let mut child = bench.command(&["rollback", "--yes"]).spawn()?;
-    // The upgrade's journal has a switchover too: the rollback's own must be there first.
-    for _ in 0..100 {
-        if std::fs::read_dir(bench.state().join("runs"))?.count() > 1 && bench.events().len() > 1 {
-            break;
-        }
-        pause(100);
-    }
-    bench.wait_for("step-started", "db.switchover@node-b", &mut child)?;
-    pause(100);
-    child.kill()?;
-    child.wait()?;
-    bench.rollup(&["resume"])?.expect(6)?;
-    bench.insist_pair("1.0.0", "node-a")
 }
