@@ -57,8 +57,8 @@ fn help_lists_every_command_and_every_exit_code() {
     let said = rollup(Path::new("/"), &["--help"]);
     assert_eq!(said.code, 0);
     for word in [
-        "precheck", "plan", "upgrade", "resume", "rollback", "status", "runs", "unlock", "health", "vip", "db", "sync",
-        "pkg",
+        "precheck", "plan", "upgrade", "resume", "rollback", "finalize", "backup", "status", "runs", "unlock",
+        "health", "vip", "db", "sync", "pkg",
     ] {
         assert!(said.out.contains(&format!("\n  {word}")), "{word} in {}", said.out);
     }
@@ -133,12 +133,21 @@ fn a_file_that_is_no_package_is_refused_with_its_reason_pkg_4() {
 fn with_no_runs_every_command_about_runs_says_so() {
     let dir = dir();
     assert_eq!(rollup(dir.path(), &["runs", "list"]).out, "no runs\n");
-    for words in
-        [vec!["status"], vec!["resume"], vec!["rollback"], vec!["rollback", "--backup", "backup_20200101_000000"]]
-    {
+    for words in [vec!["status"], vec!["resume"], vec!["rollback"], vec!["finalize"]] {
         let said = rollup(dir.path(), &words);
         assert_eq!(said.code, 2, "{words:?}");
         assert_eq!(said.err.lines().last(), Some("hint: rollup runs list"), "{}", said.err);
+    }
+}
+
+#[test]
+fn a_set_on_a_node_that_does_not_answer_is_not_said_to_be_missing_rb_1() {
+    let dir = dir();
+    for words in [["rollback", "--backup", "backup_20200101_000000"], ["backup", "show", "latest"]] {
+        let said = rollup(dir.path(), &words);
+        assert_eq!(said.code, 3, "{words:?}: {}", said.err);
+        assert!(said.err.contains("not every place could be asked: "), "{}", said.err);
+        assert_eq!(said.err.lines().last(), Some("hint: rollup precheck"), "{}", said.err);
     }
 }
 

@@ -32,9 +32,12 @@ pub(crate) async fn run(site: Site, store: &Store, command: &Backup, screen: &Sc
         }
         Backup::List => {
             let waiting = screen.waiting("asking the nodes");
-            let listed = sets::list(&site).await;
+            let answers = sets::list(&site).await;
             drop(waiting);
-            list(&listed, screen)
+            for why in &answers.silent {
+                screen.tell(&format!("warning: not every place could be asked: {why}"));
+            }
+            list(&answers.sets, screen)
         }
         Backup::Show { set } => show(&sets::find(&site, set).await?, screen),
         Backup::Verify { set, drill, identity, running } => {

@@ -10,7 +10,7 @@ use rollup_model::{Lane, NodeName, PhaseId, RunId};
 #[command(name = "rollup", version, after_help = crate::exit::HELP, max_term_width = 100, propagate_version = true)]
 pub(crate) struct Cli {
     /// What applies to every command.
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Options of every command")]
     pub(crate) global: Global,
     /// What to do.
     #[command(subcommand)]

@@ -130,11 +130,23 @@ impl Found {
     }
 }
 
-/// All sets, newest first. A place that does not answer is told of by whoever needs it.
-pub(crate) async fn list(site: &Site) -> Vec<Listed> {
-    let mut sets: Vec<Listed> = Vec::new();
+/// What the places say that sets are kept at.
+pub(crate) struct Answers {
+    /// All sets, newest first.
+    pub(crate) sets: Vec<Listed>,
+    /// Places that could not be asked, and why. A set may be there all the same.
+    pub(crate) silent: Vec<String>,
+}
+
+/// Asks every place.
+pub(crate) async fn list(site: &Site) -> Answers {
+    let (mut sets, mut silent): (Vec<Listed>, Vec<String>) = (Vec::new(), Vec::new());
     for PlaceSets { place, sets: found } in backup::sets(&site.hosts, &site.inventory).await {
-        for SetAt { fact, manifest, damaged } in found.unwrap_or_default() {
+        let found = found.unwrap_or_else(|error| {
+            silent.push(format!("{error:#}"));
+            Vec::new()
+        });
+        for SetAt { fact, manifest, damaged } in found {
             let at = sets.iter().position(|set| set.name == fact.name.as_str()).unwrap_or_else(|| {
                 sets.push(Listed::named(fact.name.as_str()));
                 sets.len() - 1
@@ -143,12 +155,12 @@ pub(crate) async fn list(site: &Site) -> Vec<Listed> {
         }
     }
     sets.sort_by(|a, b| b.name.cmp(&a.name));
-    sets
+    Answers { sets, silent }
 }
 
 /// The set of this name; `latest`: the newest one that is verified and no safety set.
 pub(crate) async fn find(site: &Site, name: &str) -> Result<Found, Exit> {
-    let sets = list(site).await;
+    let Answers { sets, silent } = list(site).await;
     let wanted = |set: &&Listed| match name {
         // A safety set leads back from a way back: it is gone to by its name, never by accident.
         "latest" => set.state == VERIFIED && set.purpose != purpose(Purpose::Safety),
@@ -157,6 +169,11 @@ pub(crate) async fn find(site: &Site, name: &str) -> Result<Found, Exit> {
     let names: Vec<_> = sets.iter().filter(|set| set.manifest.is_some()).map(|set| set.name.as_str()).collect();
     let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
     let Some(set) = sets.iter().find(wanted) else {
+        if !silent.is_empty() {
+            let error =
+                format!("set `{name}` was not found, and not every place could be asked: {}", silent.join("; "));
+            return Err(Exit::new(exit::BLOCKED, error).hint("rollup precheck"));
+        }
         let what =
             if name == "latest" { "no verified backup set".to_owned() } else { format!("no backup set `{name}`") };
         return Err(Exit::usage(format!("there is {what}; known: {known}")).hint("rollup backup list"));

@@ -117,7 +117,12 @@ async fn of_run(inventory: Result<Site, Exit>, store: &Store, asked: &RollbackAr
         _ => Site::of(stored.plan.inventory.clone())?,
     };
     let set = stored.plan.backup_set;
-    let is_whole = sets::list(&site).await.iter().any(|found| found.name == set && found.manifest.is_some());
+    let sets::Answers { sets, silent } = sets::list(&site).await;
+    let is_whole = sets.iter().any(|found| found.name == set && found.manifest.is_some());
+    if !is_whole && !silent.is_empty() {
+        let error = format!("whether {set} is whole is not known: {}", silent.join("; "));
+        return Err(Exit::new(exit::BLOCKED, error).hint("rollup precheck"));
+    }
     Ok(if is_whole { Wanted::Set(Box::new(site), set) } else { Wanted::Undo(run) })
 }
 
