@@ -36,11 +36,11 @@ fn short(replace: impl FnOnce(&mut Registry)) -> anyhow::Result<Matrix> {
 
 #[test]
 fn a_cut_anywhere_in_an_upgrade_or_its_rollback_is_survived_fail_3() {
-    // Every ninth command here; `cargo xtask crash` visits them all.
-    let range = Range { reboots: 9, ..Range::sample(9) };
+    // Some commands of each kind here; `cargo xtask crash` visits them all.
+    let range = Range { reboots: 37, ..Range::sample(37) };
     let matrix = run_all(&Scenario::built_in().unwrap(), &range).unwrap();
-    assert!(matrix.points() > 300, "{} points", matrix.points());
-    assert_eq!(matrix.groups.len(), 5, "{:?}", matrix.groups);
+    assert!(matrix.points() > 100, "{} points", matrix.points());
+    assert_eq!(matrix.groups.len(), 12, "{:?}", matrix.groups);
     let wrong: Vec<_> = matrix.wrong.iter().map(ToString::to_string).collect();
     assert_eq!(wrong, [""; 0]);
 }

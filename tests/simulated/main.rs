@@ -7,5 +7,6 @@ mod journal;
 mod lost;
 mod resume;
 mod rollback;
+mod sets;
 mod steps;
 mod support;

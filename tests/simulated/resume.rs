@@ -57,7 +57,7 @@ async fn a_run_pauses_before_the_stage_that_was_asked_for() {
     let run = run();
     assert!(matches!(pause_before(&run, "standby").await, Ended::Stopped(StopReason::Pause)));
     assert_eq!(run.sim.world().times("unit.stopped"), 0);
-    assert_eq!(state_of(&run, "backup.seal@node-a"), StepState::Done);
+    assert_eq!(state_of(&run, "backup.seal"), StepState::Done);
     assert_eq!(state_of(&run, "sync.freeze@node-a"), StepState::Pending);
     finished(&run.live().await);
 }

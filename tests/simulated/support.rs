@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use rollup_engine::{Options, Stop};
-use rollup_model::{Event, NodeName, PhaseId, Plan, Policy, Record, Span, StepId, StepState};
+use rollup_model::{Event, Lane, NodeName, PhaseId, Plan, Policy, Record, Span, StepId, StepState};
 use rollup_testkit::{Ended, Run, Scenario, Sim, World};
 
 pub(crate) fn step(id: &str) -> StepId {
@@ -24,6 +24,11 @@ pub(crate) fn run_on(plan: impl FnOnce(&mut Plan), world: impl FnOnce(&mut World
     let scenario = Scenario::built_in().unwrap().replan(plan);
     let pair = scenario.pair_with(world);
     Run::new(&scenario, pair).unwrap()
+}
+
+/// The rollback of what became of a run.
+pub(crate) async fn back(run: &Run, lane: Lane) -> Run {
+    run.rollback_by(lane, None).await.unwrap().unwrap()
 }
 
 /// Changes the policy of one step.

@@ -88,6 +88,12 @@ impl WayBack {
         self.is_behind(&self.serving)
     }
 
+    /// No database writes; or the serving one does, and the other one must be seen to follow it before the VIP moves
+    /// there: a change of roles that was broken off can have left it stopped.
+    fn lacks_a_pair(&self) -> bool {
+        self.writer.is_none() || (self.moves_over() && self.writer.as_ref() == Some(&self.serving))
+    }
+
     /// Who holds the VIP when both nodes are brought back.
     fn holder_then<'a>(&'a self, idle: &'a NodeName) -> &'a NodeName {
         if self.moves_over() { idle } else { &self.serving }
@@ -100,8 +106,10 @@ impl WayBack {
         match phase {
             "check" | "bring" | "safety" | "record" => true,
             "node" => !pair,
-            "writer" => rolling && self.moves_database && self.writer.is_none(),
+            "writer" => rolling && self.moves_database && self.lacks_a_pair(),
             "freeze" | "finish" => pair,
+            // A move of the VIP that was broken off can still come true, onto a node that is being stopped.
+            "hold" => rolling && !self.differing.is_empty(),
             "idle" => rolling && self.needs_idle(),
             "over" | "serving" => rolling && self.moves_over(),
             "back" => rolling && *self.holder_then(idle) != self.original_primary,

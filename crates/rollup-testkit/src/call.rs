@@ -30,14 +30,22 @@ impl Failed {
 
 impl Call {
     /// Takes the input now: it is what is sent, even when the change comes late.
-    pub(crate) fn of(cmd: &Cmd) -> Self {
+    pub(crate) async fn of(cmd: &Cmd) -> Self {
         let input = match &cmd.stdin {
             Stdin::Null => Vec::new(),
             Stdin::Bytes(bytes) => bytes.clone(),
             // A package's archive exists by its name only.
             Stdin::File(path) => std::fs::read(path).unwrap_or_default(),
+            // One that broke off is a short one.
+            Stdin::Stream(_) => cmd.stdin.read_all().await.map(|bytes| bytes.to_vec()).unwrap_or_default(),
         };
         Self { id: cmd.id.to_owned(), args: cmd.args().to_vec(), input }
+    }
+
+    /// The arguments from this place on, in groups of `N`.
+    pub(crate) fn groups<const N: usize>(&self, from: usize) -> impl Iterator<Item = [&str; N]> {
+        let rest = self.args.get(from..).unwrap_or_default();
+        rest.chunks_exact(N).map(|group| std::array::from_fn(|at| group[at].as_str()))
     }
 
     /// The argument at this place, from 0; empty when it is missing.

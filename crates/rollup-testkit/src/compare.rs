@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rollup_model::Lane;
 use serde_json::{Value, json};
 
 use crate::world::{Effect, World};
@@ -70,5 +71,31 @@ impl World {
             })
         };
         self.machines.iter().map(|(node, found)| (node.to_string(), machine(found))).collect()
+    }
+}
+
+impl World {
+    /// What is wrong with the databases and the set's hold after a way back to a set.
+    pub(crate) fn lane_problems(&self, set: &str, lane: Lane) -> Vec<String> {
+        let mut problems = Vec::new();
+        let histories: BTreeSet<_> = self.machines.values().map(|machine| machine.database.migrations()).collect();
+        if histories.len() > 1 {
+            problems.push(format!("the databases have two histories: {histories:?}"));
+        }
+        // Nothing but what the runs that are taken back have applied may be there, and in one lane not even that.
+        let left = histories.into_iter().next().unwrap_or_default();
+        let applied = self.times("migration.applied").saturating_sub(self.times("migration.reverted"));
+        if lane == Lane::Keep && left.len() != applied {
+            problems.push(format!("expected {applied} migrations to stay, found {left:?}"));
+        }
+        if lane == Lane::Down && left != self.history_in(set) {
+            problems.push(format!("expected the migrations of {set}, found {left:?}"));
+        }
+        if lane == Lane::Restore {
+            problems.extend(self.restored_problems(set));
+        }
+        let held = self.machines.keys().filter(|node| self.hold_of(node, set).is_some());
+        problems.extend(held.map(|node| format!("{set} is still held on {node}")));
+        problems
     }
 }

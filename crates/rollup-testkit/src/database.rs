@@ -2,14 +2,18 @@
 //!
 //! The first five arguments of every command are the server's own (tools, data directory, port, database, user).
 
+mod archive;
+mod data;
+mod exchange;
 mod probe;
 
 use std::time::Duration;
 
 use rollup_model::NodeName;
-use serde::Serialize;
-use serde_json::{Value, json};
+use serde::{Serialize, Serializer};
+use serde_json::json;
 
+use self::data::{Data, Row};
 use crate::{
     call::{Answer, Call, Failed},
     world::{Later, World},
@@ -24,28 +28,26 @@ const REPLAY: Duration = Duration::from_millis(150);
 /// From a start as a standby to its first streaming.
 const CATCH_UP: Duration = Duration::from_millis(700);
 
+/// The identity that both servers share.
+const SYSTEM: &str = "7300000000000000001";
+
+/// When the last transaction was committed, by every server's word.
+const LAST_COMMIT: &str = "2026-03-01T09:59:58Z";
+
 /// The database server of a machine.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(crate) struct Database {
     up: bool,
     /// What it plays while it is up.
     standby: bool,
-    /// Comes up as a standby at its next start.
-    signal: bool,
-    /// Address of the node that its configuration follows.
-    upstream: Option<String>,
-    timeline: u32,
-    history: Vec<Row>,
-    /// Written by a primary, replayed by a standby.
-    #[serde(skip)]
-    position: u64,
-    #[serde(skip)]
-    shutdown: Option<u64>,
-    #[serde(skip)]
-    checkpoint: Checkpoint,
     /// A standby that has connected to its upstream.
-    #[serde(skip)]
     connected: bool,
+    checkpoint: Checkpoint,
+    /// The node's own data directory; between two renames it is not there.
+    data: Option<Data>,
+    /// `.rollup-new` and `.rollup-old` beside it.
+    new: Option<Data>,
+    old: Option<Data>,
 }
 
 #[derive(Debug)]
@@ -54,16 +56,25 @@ struct Checkpoint {
     at: Option<Duration>,
 }
 
-/// A row of the history of migrations.
-#[derive(Debug, Clone, Serialize)]
-struct Row {
-    version: String,
-    name: String,
-    checksum: String,
-    phase: String,
-    kind: String,
-    #[serde(skip)]
-    position: u64,
+/// What two good runs leave alike. Positions are not.
+impl Serialize for Database {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let data = |data: &Option<Data>| {
+            data.as_ref().map(|data| {
+                let history: Vec<_> = data.history.iter().map(|row| (&row.name, &row.phase, &row.kind)).collect();
+                let Data { signal, upstream, marker, .. } = data;
+                json!({
+                    "signal": signal, "upstream": upstream, "marker": marker, "timeline": data.timeline(),
+                    "history": history,
+                })
+            })
+        };
+        let shown = json!({
+            "up": self.up, "standby": self.standby,
+            "data": data(&self.data), "new": data(&self.new), "old": data(&self.old),
+        });
+        shown.serialize(serializer)
+    }
 }
 
 fn lsn(position: u64) -> String {
@@ -82,14 +93,11 @@ impl Database {
         Self {
             up: true,
             standby: !primary,
-            signal: !primary,
-            upstream: (!primary).then(String::new),
-            timeline: 1,
-            history: Vec::new(),
-            position: 0x300_0000,
-            shutdown: None,
-            checkpoint: Checkpoint { redo: 0x2FF_0000, at: None },
             connected: true,
+            checkpoint: Checkpoint { redo: 0x2FF_0000, at: None },
+            data: Some(Data::new(primary)),
+            new: None,
+            old: None,
         }
     }
 
@@ -100,12 +108,36 @@ impl Database {
 
     /// Whether it would come up as a standby.
     pub(crate) fn is_marked(&self) -> bool {
-        self.signal
+        self.data.as_ref().is_some_and(|data| data.signal)
     }
 
     /// Whether it accepts writes.
     pub(crate) fn writes(&self) -> bool {
         self.up && !self.standby
+    }
+
+    /// Names of the migrations in its history.
+    pub(crate) fn migrations(&self) -> Vec<&str> {
+        self.data.iter().flat_map(|data| &data.history).map(|row| row.name.as_str()).collect()
+    }
+
+    /// Runs that are named in its history.
+    pub(crate) fn runs_in_history(&self) -> Vec<&str> {
+        self.data.iter().flat_map(|data| &data.history).map(|row| row.run.as_str()).collect()
+    }
+
+    fn position(&self) -> u64 {
+        self.data.as_ref().map_or(0, |data| data.position)
+    }
+
+    /// A clean stop.
+    fn stops(&mut self) {
+        let primary = self.writes();
+        (self.up, self.connected) = (false, false);
+        if let Some(data) = &mut self.data {
+            data.shutdown = primary.then_some(data.position);
+            data.ended = if primary { "shut down" } else { "shut down in recovery" }.to_owned();
+        }
     }
 }
 
@@ -117,9 +149,22 @@ impl World {
     fn streams(&self, node: &NodeName) -> bool {
         let peer = self.peer(node);
         let (here, there) = (&self.at(node).database, &self.at(&peer).database);
-        let upstream = here.upstream.as_deref().unwrap_or_default();
-        let follows = upstream.is_empty() || upstream == self.address(&peer);
-        here.up && here.standby && here.connected && follows && there.writes()
+        here.up && here.standby && here.connected && there.writes() && self.follows(node)
+    }
+
+    /// Whether the server of a machine is set to follow the other one, and can.
+    fn follows(&self, node: &NodeName) -> bool {
+        let peer = self.peer(node);
+        let (Some(here), Some(there)) = (&self.at(node).database.data, &self.at(&peer).database.data) else {
+            return false;
+        };
+        let to_peer = here.upstream.as_deref().is_some_and(|to| to.is_empty() || to == self.address(&peer));
+        to_peer && here.can_follow(there)
+    }
+
+    /// The data directory of a running server.
+    fn data(&mut self, node: &NodeName) -> Option<&mut Data> {
+        self.machine(node).database.data.as_mut()
     }
 
     /// What a command must still wait for, and how long it would.
@@ -127,7 +172,7 @@ impl World {
         let here = &self.at(node).database;
         let waiting = |target: &str, beyond: bool| {
             let target = position_of(target);
-            here.up && here.standby && (here.position < target || (beyond && here.position == target))
+            here.up && here.standby && (here.position() < target || (beyond && here.position() == target))
         };
         match call.id.as_str() {
             "db.progress" if waiting(call.arg(SERVER), false) => Some(Duration::from_secs(2)),
@@ -135,6 +180,9 @@ impl World {
                 Some(Duration::from_secs(call.arg(SERVER + 2).parse().unwrap_or(5)))
             }
             "db.demote" if here.writes() && !self.streams(&self.peer(node)) => Some(Duration::from_secs(5)),
+            "job.look" if self.at(node).desk.job_runs(call.arg(0)) => {
+                Some(Duration::from_secs(call.arg(1).parse().unwrap_or(1)))
+            }
             "node.quiet" if self.busy(node) => Some(Duration::from_secs(call.arg(0).parse().unwrap_or(1))),
             "vip.announce" if !self.at(node).keepalived.holds() => {
                 Some(Duration::from_millis(20 * call.arg(1).parse().unwrap_or(0)))
@@ -148,18 +196,18 @@ impl World {
         let here = &self.at(node).database;
         let silent = || Failed::saying(2, "psql: error: connection to server failed: No such file or directory");
         Some(match call.id.as_str() {
-            "db.position" | "db.progress" | "db.checkpoint" | "db.migrate" if !here.up => Err(silent()),
+            "db.position" | "db.progress" | "db.checkpoint" | "db.migrate" | "db.revert" if !here.up => Err(silent()),
             "db.position" if here.standby => Ok("standby\n".to_owned()),
-            "db.position" => Ok(format!("primary {}\n", lsn(here.position))),
+            "db.position" => Ok(format!("primary {}\n", lsn(here.position()))),
             "db.progress" => {
                 let receiver = self.streams(node).then_some("streaming");
-                let replayed = here.standby.then(|| lsn(here.position));
+                let replayed = here.standby.then(|| lsn(here.position()));
                 Ok(json!({ "standby": here.standby, "replay_lsn": replayed, "receiver": receiver }).to_string())
             }
             "db.checkpoint" => {
                 let now = self.now;
                 let here = &mut self.machine(node).database;
-                here.checkpoint = Checkpoint { redo: here.position, at: Some(now) };
+                here.checkpoint = Checkpoint { redo: here.position(), at: Some(now) };
                 self.write(node);
                 self.changed("db.checkpointed", node, "checkpoint");
                 Ok(String::new())
@@ -169,37 +217,41 @@ impl World {
             "db.promote" => self.promote(node, &more(0), &more(1)),
             "db.rejoin" => self.rejoin(node, more(0)),
             "db.reinstate" => self.reinstate(node),
-            "db.base-backup" => self.base_backup(node, &format!("{}/{}", more(0), more(1))),
-            "db.backup-look" => {
-                let record = self.at(node).sets.database(&format!("{}/{}", more(0), more(1)));
-                Ok(record.map(Value::to_string).unwrap_or_default())
+            "db.revert" => self.revert(node, &call.args[SERVER..]),
+            "db.base-backup" | "db.backup-look" | "db.drill" | "db.drill-look" => self.archives(node, call),
+            "db.place-look" => Ok(self.places(node)),
+            "db.unpack" => self.unpack(node, &call.args[SERVER..]),
+            "db.halt" => {
+                self.halt(node);
+                Ok(String::new())
             }
+            "db.restore" => self.restore(node, &more(2)),
+            "db.rebuild" => self.rebuild(node, &more(2), &more(3)),
+            "db.discard" => self.discard(node),
             _ => return None,
         })
     }
 
     /// Something is written to the log of a primary; its standby hears of it.
     fn write(&mut self, node: &NodeName) {
-        let here = &mut self.machine(node).database;
-        here.position += 0x100;
-        let position = here.position;
+        let Some(data) = self.data(node) else { return };
+        data.position += 0x100;
+        let position = data.position;
         let peer = self.peer(node);
         self.schedule(REPLAY, &peer, Later::Replays(position));
     }
 
     pub(crate) fn replays(&mut self, node: &NodeName, position: u64) {
         let peer = self.peer(node);
-        let rows: Vec<Row> =
-            self.at(&peer).database.history.iter().filter(|row| row.position <= position).cloned().collect();
-        let timeline = self.at(&peer).database.timeline;
-        let address = self.address(&peer);
+        let follows = self.follows(node);
+        let Some(there) = self.at(&peer).database.data.clone() else { return };
         let here = &mut self.machine(node).database;
-        let follows = here.upstream.as_deref().is_some_and(|upstream| upstream.is_empty() || upstream == address);
         // What a primary sent before it stopped is replayed although it is gone by now.
-        if here.up && here.standby && follows && here.position <= position {
-            here.position = position;
-            here.history = rows;
-            here.timeline = timeline;
+        let replays = here.up && here.standby && follows && position <= there.position;
+        if let Some(data) = here.data.as_mut().filter(|data| replays && data.position <= position) {
+            data.position = position;
+            data.history = there.history.into_iter().filter(|row| row.position <= position).collect();
+            data.timelines = there.timelines;
             here.connected = true;
         }
     }
@@ -208,50 +260,74 @@ impl World {
     /// `$8` run, `$9` kind.
     fn migrate(&mut self, node: &NodeName, args: &[String]) -> Answer {
         let arg = |at: usize| args.get(at - 1).cloned().unwrap_or_default();
-        let here = &self.at(node).database;
-        if here.standby {
+        if self.at(node).database.standby {
             return Err(Failed::saying(3, "ERROR:  25006: cannot execute in a read-only transaction"));
         }
-        if here.history.iter().any(|row| row.version == arg(4) && row.phase == arg(7)) {
+        let Some(data) = self.data(node) else { return Err(Failed::saying(2, "no server")) };
+        if data.history.iter().any(|row| row.version == arg(4) && row.phase == arg(7)) {
             return Err(Failed::saying(3, "ERROR:  23505: duplicate key value violates unique constraint"));
         }
-        let position = here.position + 0x100;
-        let row = Row { version: arg(4), name: arg(5), checksum: arg(6), phase: arg(7), kind: arg(9), position };
-        self.machine(node).database.history.push(row);
+        let position = data.position + 0x100;
+        data.history.push(Row {
+            version: arg(4),
+            name: arg(5),
+            checksum: arg(6),
+            phase: arg(7),
+            run: arg(8),
+            kind: arg(9),
+            position,
+        });
         self.write(node);
         self.changed("migration.applied", node, format!("{} {}", arg(4), arg(7)));
         Ok(String::new())
     }
 
+    /// `$1` owner, `$2` lock timeout, `$3` statement timeout, `$4` version, `$5` phase, `$6` run, `$7` name.
+    fn revert(&mut self, node: &NodeName, args: &[String]) -> Answer {
+        let arg = |at: usize| args.get(at - 1).cloned().unwrap_or_default();
+        if self.at(node).database.standby {
+            return Err(Failed::saying(3, "ERROR:  25006: cannot execute in a read-only transaction"));
+        }
+        let Some(data) = self.data(node) else { return Err(Failed::saying(2, "no server")) };
+        let is = |row: &Row| row.version == arg(4) && row.phase == arg(5) && row.run == arg(6) && row.kind == "applied";
+        let before = data.history.len();
+        data.history.retain(|row| !is(row));
+        // A first try whose answer was lost has done it meanwhile.
+        if data.history.len() < before {
+            self.write(node);
+            self.changed("migration.reverted", node, format!("{} {}", arg(4), arg(5)));
+        }
+        Ok(String::new())
+    }
+
     fn follow(&mut self, node: &NodeName, address: String) {
-        let here = &mut self.machine(node).database;
-        here.signal = true;
-        here.upstream = Some(address);
+        if let Some(data) = self.data(node) {
+            (data.signal, data.upstream) = (true, Some(address));
+        }
     }
 
     fn demote(&mut self, node: &NodeName, next: String) -> Answer {
-        let (up, standby, position) = {
-            let here = &self.at(node).database;
-            (here.up, here.standby, here.position)
-        };
-        if up && standby {
+        let here = &self.at(node).database;
+        let position = here.position();
+        if here.up && here.standby {
             return Ok(format!("standby {}\n", lsn(position)));
         }
-        if up {
+        if here.up {
             let peer = self.peer(node);
             if !self.streams(&peer) {
                 return Err(Failed::saying(3, "no standby is streaming from this server"));
             }
             self.follow(node, next);
             self.write(node);
-            let here = &mut self.machine(node).database;
-            here.up = false;
-            here.connected = false;
-            here.shutdown = Some(position);
+            self.machine(node).database.stops();
+            if let Some(data) = self.data(node) {
+                data.shutdown = Some(position);
+            }
             self.changed("db.stopped", node, "server");
             return Ok(format!("shutdown {}\n", lsn(position)));
         }
-        match self.at(node).database.shutdown {
+        let data = here.data.as_ref();
+        match data.filter(|data| data.ended == "shut down").and_then(|data| data.shutdown) {
             Some(position) => {
                 self.follow(node, next);
                 Ok(format!("shutdown {}\n", lsn(position)))
@@ -261,22 +337,21 @@ impl World {
     }
 
     fn promote(&mut self, node: &NodeName, kind: &str, target: &str) -> Answer {
-        let here = &self.at(node).database;
-        if !here.up {
-            return Err(Failed::saying(3, "connection to server failed"));
-        }
+        let here = &mut self.machine(node).database;
+        let Some(data) = here.data.as_mut().filter(|_| here.up) else {
+            return Err(Failed::saying(3, "psql: error: connection to server failed"));
+        };
         if !here.standby {
             return Ok(String::new());
         }
         let target = position_of(target);
-        if here.position < target || (here.position == target && kind == "shutdown") {
-            return Err(Failed::saying(3, format!("ERROR:  replayed up to {} only", lsn(here.position))));
+        if data.position < target || (data.position == target && kind == "shutdown") {
+            return Err(Failed::saying(3, format!("ERROR:  replayed up to {} only", lsn(data.position))));
         }
-        let here = &mut self.machine(node).database;
         here.standby = false;
-        here.signal = false;
-        here.timeline += 1;
-        here.checkpoint.redo = here.position;
+        data.signal = false;
+        data.timelines.push((data.timeline() + 1, data.position));
+        here.checkpoint.redo = data.position;
         self.changed("db.promoted", node, "server");
         self.write(node);
         Ok(String::new())
@@ -284,7 +359,7 @@ impl World {
 
     fn rejoin(&mut self, node: &NodeName, primary: String) -> Answer {
         let here = &self.at(node).database;
-        if here.up && !here.standby {
+        if here.writes() {
             return Err(Failed::saying(3, "this server is a primary; it is not made a standby by force"));
         }
         let was_up = here.up;
@@ -297,12 +372,16 @@ impl World {
 
     fn reinstate(&mut self, node: &NodeName) -> Answer {
         let here = &mut self.machine(node).database;
-        here.signal = false;
-        if here.writes() {
-            return Ok(String::new());
+        let writes = here.writes();
+        if !writes && here.up {
+            here.stops();
         }
-        here.up = false;
-        self.start_server(node);
+        if let Some(data) = &mut here.data {
+            data.signal = false;
+        }
+        if !writes {
+            self.start_server(node);
+        }
         Ok(String::new())
     }
 
@@ -314,37 +393,24 @@ impl World {
     /// The server is gone without a word; a clean stop of before stays one.
     pub(crate) fn server_dies(&mut self, node: &NodeName) {
         let here = &mut self.machine(node).database;
+        let ended = if here.standby { "in archive recovery" } else { "in production" };
+        if let Some(data) = here.data.as_mut().filter(|_| here.up) {
+            data.ended = ended.to_owned();
+        }
         (here.up, here.connected) = (false, false);
     }
 
     /// The server starts as what its files say.
     pub(crate) fn server_starts(&mut self, node: &NodeName) {
         let here = &mut self.machine(node).database;
-        here.up = true;
-        here.standby = here.signal;
-        here.connected = false;
-        here.shutdown = None;
+        let Some(data) = &mut here.data else { return };
+        data.shutdown = None;
+        (here.up, here.standby, here.connected) = (true, data.signal, false);
         let peer = self.peer(node);
-        let position = self.at(&peer).database.position;
+        let position = self.at(&peer).database.position();
         self.schedule(CATCH_UP, node, Later::Replays(position));
         // The other one follows a server that is back, if this is the one it follows.
-        let position = self.at(node).database.position;
+        let position = self.at(node).database.position();
         self.schedule(CATCH_UP, &peer, Later::Replays(position));
-    }
-
-    fn base_backup(&mut self, node: &NodeName, dir: &str) -> Answer {
-        if !self.at(node).database.up {
-            return Err(Failed::saying(3, "the server does not run"));
-        }
-        if self.at(node).sets.database(dir).is_none() {
-            let record = json!({
-                "engine": "postgresql", "version": "15.14", "method": "pg_basebackup", "timeline": 1,
-                "start_lsn": "0/2000028", "end_lsn": "0/2000100", "bytes": 30_000_000, "seconds": 1,
-                "manifest_sha256": "db".repeat(32),
-            });
-            self.machine(node).sets.keep_database(dir, record);
-            self.changed("db.backed-up", node, "set");
-        }
-        Ok(String::new())
     }
 }

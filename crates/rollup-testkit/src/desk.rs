@@ -25,6 +25,13 @@ pub(crate) struct Desk {
     pub(crate) jobs: BTreeMap<String, Job>,
 }
 
+impl Desk {
+    /// Whether a job of this name is at work.
+    pub(crate) fn job_runs(&self, unit: &str) -> bool {
+        self.jobs.get(unit).is_some_and(|job| job.state == State::Running)
+    }
+}
+
 fn only_run<S: serde::Serializer>(lock: &Option<(String, String)>, serializer: S) -> Result<S::Ok, S::Error> {
     lock.as_ref().map(|(run, _)| run).serialize(serializer)
 }

@@ -27,7 +27,7 @@ fn section(world: &World, node: &NodeName, name: &str, args: &[&str]) -> String 
         "host" => host(world, node),
         "service" => format!("{}\n", world.version(node)),
         "backup" => {
-            let sets: String = world.at(node).sets.names().map(|set| format!("set {set}\n")).collect();
+            let sets = world.at(node).sets.list(args.first().copied().unwrap_or_default());
             format!("free {}\nneeded {}\nwritable yes\n{sets}", 40u64 << 30, 1u64 << 30)
         }
         "health" => health(world, node, args),

@@ -4,7 +4,6 @@
 //! the text of its script, so each new action of the workspace needs an arm here; one that is missing is a panic that
 //! names it. Nothing here reaches a network, and time is tokio's paused clock.
 
-mod backup;
 mod call;
 mod compare;
 mod cut;
@@ -18,11 +17,13 @@ mod reboot;
 mod rollback;
 mod scenario;
 mod service;
+mod sets;
 mod sim;
 mod staging;
 mod stand_in;
 mod sync;
 mod vrrp;
+mod way_back;
 mod world;
 
 pub use cut::{Cut, Kind};

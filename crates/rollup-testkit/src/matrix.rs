@@ -1,5 +1,5 @@
-//! The crash matrix: every command of a run, and of the rollback of it, is cut in every way, and the same end must be
-//! reached all the same.
+//! The crash matrix: every command of a run, and of the rollbacks of it in every lane, is cut in every way, and the
+//! same end must be reached all the same.
 //!
 //! A point is wrong when the run does not finish, when the world it ends in is another one, when something came about
 //! that a run without a cut does not do, or more often than it does it, or when at any moment something was not as it
@@ -15,6 +15,7 @@ use std::{
 };
 
 use anyhow::Result;
+use rollup_model::Lane;
 
 use crate::{
     cut::{Cut, Kind},
@@ -105,36 +106,74 @@ pub struct Range {
     pub reboots: usize,
     /// Commands of the rollback of a finished run, each killed in every way.
     pub rollbacks: usize,
+    /// The same in the lanes that touch the database.
+    pub lanes: usize,
     /// Commands at which a run is killed in one way after the other and then taken back.
     pub killed: usize,
     /// Commands of such a rollback that are killed, each in one way; 0: one of them, ever another, for every third run.
     pub killed_twice: usize,
+    /// Commands after the migration at which a run is killed in one way after the other and then taken back in the
+    /// lanes that touch the database.
+    pub killed_lanes: usize,
+    /// Commands of the rollback of a rollback, each killed in every way.
+    pub again: usize,
     /// Threads.
     pub threads: usize,
 }
 
 impl Default for Range {
-    /// What takes little more than a minute.
+    /// What takes a minute or two.
     fn default() -> Self {
-        Self { changes: 1, looks: 1, reboots: 1, rollbacks: 1, killed: 1, killed_twice: 0, threads: 2 }
+        Self {
+            changes: 1,
+            looks: 1,
+            reboots: 1,
+            rollbacks: 1,
+            lanes: 1,
+            killed: 1,
+            killed_twice: 0,
+            killed_lanes: 2,
+            again: 7,
+            threads: 2,
+        }
     }
 }
 
 impl Range {
     /// Every point there is; takes long.
     pub fn all() -> Self {
-        Self { killed_twice: 1, ..Self::default() }
+        Self { killed_twice: 1, killed_lanes: 1, again: 1, ..Self::default() }
     }
 
     /// Every so many-th point of each kind but reboots: where an address does not come back by itself, a reboot of its
     /// owner needs an operator.
     pub fn sample(every: usize) -> Self {
-        Self { changes: every, looks: every, reboots: 0, rollbacks: every, killed: every, ..Self::default() }
+        Self {
+            changes: every,
+            looks: every,
+            reboots: 0,
+            rollbacks: every,
+            lanes: every,
+            killed: every,
+            killed_lanes: 2 * every,
+            again: 4 * every,
+            ..Self::default()
+        }
     }
 
     /// Nothing but commands that change something and looks of the run itself.
     pub fn forward(changes: usize, looks: usize) -> Self {
-        Self { changes, looks, reboots: 0, rollbacks: 0, killed: 0, ..Self::default() }
+        Self {
+            changes,
+            looks,
+            reboots: 0,
+            rollbacks: 0,
+            lanes: 0,
+            killed: 0,
+            killed_lanes: 0,
+            again: 0,
+            ..Self::default()
+        }
     }
 }
 
@@ -168,15 +207,39 @@ pub fn run_all(scenario: &Scenario, range: &Range) -> Result<Matrix> {
     add("lost looks", range.threads, all, &forward)?;
     let all = every(range.reboots, changes).map(|at| cut(&Kind::REBOOTS, at)).collect();
     add("reboots", range.threads, all, &forward)?;
-    if range.rollbacks > 0 {
-        let back = rollback::clean(scenario)?;
-        let all = every(range.rollbacks, back.changes.len()).map(|at| cut(&Kind::KILLS, at)).collect();
-        let visit = |cut| Ok(vec![rollback::of_finished(scenario, &back, cut)?]);
-        add("killed rollbacks of the finished run", range.threads, all, &visit)?;
+    for (lane, nth) in [(Lane::Keep, range.rollbacks), (Lane::Down, range.lanes), (Lane::Restore, range.lanes)] {
+        if nth > 0 {
+            let back = rollback::clean(scenario, &[lane])?;
+            let all = every(nth, back.changes.len()).map(|at| cut(&Kind::KILLS, at)).collect();
+            let visit = |cut| Ok(vec![rollback::of_finished(scenario, &[lane], &back, cut)?]);
+            add(&format!("killed rollbacks of the finished run, {lane}"), range.threads, all, &visit)?;
+        }
     }
     let all = every(range.killed, changes).map(|at| cut(&Kind::KILLS, at)).collect();
-    let visit = |cut| rollback::of_killed(scenario, cut, range.killed_twice);
-    add("rollbacks of killed runs", range.threads, all, &visit)?;
+    let visit = |cut| rollback::of_killed(scenario, Lane::Keep, cut, range.killed_twice);
+    add("rollbacks of killed runs, keep", range.threads, all, &visit)?;
+    // Before, there is nothing in the database that another lane would take back.
+    let migrated = clean.changes.iter().position(|sent| sent.id == "db.migrate").map_or(changes, |at| at + 1);
+    for lane in [Lane::Down, Lane::Restore] {
+        let nth = every(range.killed_lanes, changes - migrated);
+        let all = nth.map(|at| cut(&Kind::KILLS, migrated + at)).collect();
+        let visit = |cut| rollback::of_killed(scenario, lane, cut, range.killed_twice);
+        add(&format!("rollbacks of killed runs, {lane}"), range.threads, all, &visit)?;
+    }
+    // Where the schema has been taken back, the newer version needs the database of its time.
+    for lanes in [[Lane::Keep, Lane::Keep], [Lane::Down, Lane::Restore], [Lane::Restore, Lane::Restore]] {
+        if range.again > 0 {
+            let back = rollback::clean(scenario, &lanes)?;
+            let all = every(range.again, back.changes.len()).map(|at| cut(&Kind::KILLS, at)).collect();
+            let visit = |cut| Ok(vec![rollback::of_finished(scenario, &lanes, &back, cut)?]);
+            add(
+                &format!("killed rollbacks of a rollback, {} after {}", lanes[1], lanes[0]),
+                range.threads,
+                all,
+                &visit,
+            )?;
+        }
+    }
     matrix.costs.sort_by_key(|cost| std::cmp::Reverse((cost.silence, cost.delay)));
     Ok(matrix)
 }

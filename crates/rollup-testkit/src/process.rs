@@ -12,14 +12,11 @@ use rollup_engine::{
     lock::{self, Holder, Taken},
 };
 use rollup_model::{
-    NodeName, Record, RunState, Sink, Step,
-    compile::Identity,
+    NodeName, Record, RunId, RunState, Sink,
     event::{Operator, StopReason},
     fold::RunStatus,
-    rollback::{RollbackRefused, rollback_plan},
 };
 use rollup_remote::ReadOnly;
-use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{scenario::Scenario, sim::Sim};
@@ -50,7 +47,20 @@ pub struct Run {
     pub scenario: Scenario,
     /// On what.
     pub sim: Arc<Sim>,
-    home: TempDir,
+    pub(crate) home: TempDir,
+    /// Runs that were taken back or broken off before this one and still stand while it is not finished, newest first.
+    pub(crate) standing: Vec<RunId>,
+    /// How many rollbacks came before it.
+    pub(crate) generation: u8,
+}
+
+/// A directory of its own, below `ROLLUP_TESTKIT_DIR`, else in memory where there is such a place.
+pub(crate) fn directory() -> Result<TempDir> {
+    let made = match std::env::var_os("ROLLUP_TESTKIT_DIR") {
+        Some(dir) => TempDir::new_in(dir),
+        None => TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()),
+    };
+    made.context("cannot make a directory")
 }
 
 /// A clock that stands still until everything waits, on one thread.
@@ -72,23 +82,7 @@ impl Sink for Ear {
 impl Run {
     /// A run that has not begun. Journals are kept below `ROLLUP_TESTKIT_DIR`, else in memory where there is such a place.
     pub fn new(scenario: &Scenario, sim: Arc<Sim>) -> Result<Self> {
-        let home = match std::env::var_os("ROLLUP_TESTKIT_DIR") {
-            Some(dir) => TempDir::new_in(dir),
-            None => TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()),
-        };
-        Ok(Self { scenario: scenario.clone(), sim, home: home.context("cannot make a directory for the journal")? })
-    }
-
-    /// The rollback of what became of this run, on the same pair; `None`: there is nothing to take back.
-    pub fn rollback(&self) -> Result<Option<Run>> {
-        let Scenario { plan, registry, .. } = &self.scenario;
-        let undo = |step: &Step, before: &Value| registry.undo(&step.action, before);
-        let identity = Identity::new("2026-03-01T12:00:00Z".parse()?, "ba0c")?;
-        let plan = match rollback_plan(plan, &self.state()?, &identity, &undo) {
-            Err(RollbackRefused::NothingChanged) => return Ok(None),
-            plan => plan?,
-        };
-        Run::new(&self.scenario.clone().replan(|old| *old = plan), Arc::clone(&self.sim)).map(Some)
+        Ok(Self { scenario: scenario.clone(), sim, home: directory()?, standing: Vec::new(), generation: 0 })
     }
 
     /// Where plan and journal are.
@@ -154,10 +148,12 @@ impl Run {
     async fn process(&self, options: &Options, stop: Stop) -> Result<Ended> {
         let (plan, hosts, dir) = (&self.scenario.plan, self.sim.hosts(), self.dir());
         let begins = !dir.join("journal.jsonl").exists();
-        if let Some(taken_back) = plan.takes_back.as_ref().filter(|_| begins) {
+        if begins && !plan.takes_back.is_empty() {
             self.look_first(&hosts).await?;
             // The lock of the run that is taken back goes to the run that takes it back.
-            lock::release(&hosts, taken_back).await;
+            for taken_back in &plan.takes_back {
+                lock::release(&hosts, taken_back).await;
+            }
         }
         let (journal, state, records) = open(&dir, plan)?;
         let holder = Holder { run: plan.run.clone(), by: operator(), since: "2026-03-01T10:00:00Z".parse()? };

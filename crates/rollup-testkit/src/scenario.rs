@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use age::secrecy::ExposeSecret;
 use anyhow::{Context, Result, anyhow};
 use rollup_engine::Registry;
 use rollup_model::{
@@ -12,8 +13,9 @@ use rollup_model::{
     playbook,
     release::{Component, DownMigration, Hook, HookPoint, Migration, MigrationPhase},
 };
+use tempfile::TempDir;
 
-use crate::{sim::Sim, stand_in::Note, world::World};
+use crate::{service::NEW_FILE, sim::Sim, stand_in::Note, world::World};
 
 const INVENTORY: &str = r#"
 [cluster]
@@ -46,6 +48,9 @@ config = ["/etc/orders"]
 root_key = "/etc/orders/root.key"
 version_file = "/opt/orders/VERSION"
 
+[backup]
+copies = ["peer"]
+
 [sync]
 unit = "config-sync.service"
 timer = "config-sync.timer"
@@ -61,6 +66,8 @@ pub struct Scenario {
     pub plan: Arc<Plan>,
     /// Every action there is.
     pub registry: Arc<Registry>,
+    /// Where the operator's age identity lies.
+    _desk: Arc<TempDir>,
     /// Both nodes run keepalived with `nopreempt`.
     pub nopreempt: bool,
 }
@@ -80,7 +87,9 @@ impl Scenario {
     pub fn of(text: &str, replace: impl FnOnce(&mut Registry)) -> Result<Self> {
         let mut registry = registry();
         replace(&mut registry);
-        let inventory = inventory::load(INVENTORY).map_err(|found| anyhow!("the inventory: {found:?}"))?;
+        let mut inventory = inventory::load(INVENTORY).map_err(|found| anyhow!("the inventory: {found:?}"))?;
+        let desk = crate::process::directory()?;
+        identify(&mut inventory, desk.path())?;
         let playbook = playbook::load(text).map_err(|found| anyhow!("the playbook: {found:?}"))?;
         let release = release();
         let mut facts = look(&registry, &inventory, &release)?;
@@ -90,7 +99,7 @@ impl Scenario {
         let site = Site { inventory: &inventory, release: Some(&release), facts: &facts };
         let plan = compile(&playbook, &site, &versions, &registry, &identity);
         let plan = plan.map_err(|found| anyhow!("the plan: {found:#?}"))?;
-        Ok(Self { plan: Arc::new(plan), registry: Arc::new(registry), nopreempt: false })
+        Ok(Self { plan: Arc::new(plan), registry: Arc::new(registry), _desk: Arc::new(desk), nopreempt: false })
     }
 
     /// The same with another plan.
@@ -138,11 +147,26 @@ fn look(registry: &Registry, inventory: &Inventory, release: &Release) -> Result
     joined.map_err(|_| anyhow!("a look at the simulated pair panicked"))?
 }
 
+/// Makes the operator's identity, and names it.
+fn identify(inventory: &mut Inventory, dir: &std::path::Path) -> Result<()> {
+    let (file, identity) = (dir.join("identity.txt"), age::x25519::Identity::generate());
+    std::fs::write(&file, format!("{}\n", identity.to_string().expose_secret()))?;
+    inventory.backup.recipients = vec![identity.to_public().to_string()];
+    inventory.backup.identity_file = Some(file.display().to_string());
+    // Nothing is copied there unless a scenario says so.
+    inventory.backup.operator_dir = Some(dir.join("backups").display().to_string());
+    Ok(())
+}
+
 /// Roles as they are before the first step: the first node has address and writer.
 fn bind(facts: &mut Facts, inventory: &Inventory) -> Result<()> {
     let mut names = inventory.node_names().cloned();
     let (first, second) = names.next().zip(names.next()).context("expected two nodes")?;
-    facts.bindings = BTreeMap::from([(Role::OriginalPrimary, first), (Role::OriginalStandby, second)]);
+    facts.bindings = BTreeMap::from([
+        (Role::OriginalPrimary, first),
+        (Role::OriginalStandby, second.clone()),
+        (Role::BackupSource, second),
+    ]);
     Ok(())
 }
 
@@ -184,7 +208,12 @@ fn release() -> Release {
         archive_size: 3000,
         archive_sha256: "a".repeat(64),
         unpacked_size: 3000,
-        components: vec![component("orders-api.jar", '1'), component("worker.py", '2'), component("VERSION", '3')],
+        components: vec![
+            component("orders-api.jar", '1'),
+            component("worker.py", '2'),
+            component("VERSION", '3'),
+            component(NEW_FILE, '6'),
+        ],
         migrations: vec![Migration {
             version: "2.0.0".to_owned(),
             name: "V2.0.0__add_note.sql".to_owned(),

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use rollup_model::{Inventory, NodeName, Release};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     call::{Answer, Call, Failed},
@@ -13,8 +13,11 @@ use crate::{
 /// From the start of a unit to the first good answer.
 const WARM_UP: Duration = Duration::from_millis(1500);
 
+/// The end of the name of a file that the old version does not have.
+pub(crate) const NEW_FILE: &str = "new.py";
+
 /// What the root key holds before a run.
-const OLD_KEY: &str = "of the old version";
+const OLD_KEY: &str = "SECRET of the old version";
 
 /// The upgraded service on a machine.
 #[derive(Debug, Serialize)]
@@ -28,12 +31,12 @@ pub(crate) struct Service {
 }
 
 /// A file in its place.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Placed {
     pub(crate) sha256: String,
-    mode: String,
-    owner: String,
-    group: String,
+    pub(crate) mode: String,
+    pub(crate) owner: String,
+    pub(crate) group: String,
 }
 
 /// A systemd unit.
@@ -47,6 +50,11 @@ pub(crate) struct Unit {
     root_key: String,
 }
 
+fn config() -> Placed {
+    let text = str::to_owned;
+    Placed { sha256: "0c".repeat(32), mode: text("640"), owner: text("root"), group: text("orders") }
+}
+
 impl Service {
     /// The old version, running.
     pub(crate) fn new(inventory: &Inventory, release: &Release) -> Self {
@@ -57,8 +65,12 @@ impl Service {
             group: c.group.clone(),
         };
         let units = inventory.service.units.iter();
+        // What is new in a version was not there before; configuration is nobody's component.
+        let known = release.components.iter().filter(|c| !c.source.ends_with(NEW_FILE));
+        let mut files: BTreeMap<_, _> = known.map(|c| (c.destination.clone(), old(c))).collect();
+        files.extend(inventory.service.config.iter().map(|dir| (format!("{dir}/app.conf"), config())));
         Self {
-            files: release.components.iter().map(|c| (c.destination.clone(), old(c))).collect(),
+            files,
             root_key: OLD_KEY.to_owned(),
             units: units
                 .map(|unit| (unit.clone(), Unit { active: true, since: None, root_key: OLD_KEY.to_owned() }))
@@ -173,7 +185,7 @@ impl World {
 
     /// Runs a hook of the package. The one hook there is makes a new root key.
     pub(crate) fn run_hook(&mut self, node: &NodeName, hook: &str, version: &str) {
-        self.machine(node).service.root_key = format!("of {version}");
+        self.machine(node).service.root_key = format!("SECRET of {version}");
         self.changed("hook.ran", node, hook);
         if !self.steps_in_progress().contains(&format!("hook.post-install@{node}")) {
             self.breaches.push(format!("hook {hook} ran on {node} although its step was not in progress"));

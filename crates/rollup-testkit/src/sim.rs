@@ -239,7 +239,7 @@ impl Host for FakeHost {
     }
 
     async fn exec(&self, cmd: &Cmd) -> Result<Output, RemoteError> {
-        let call = Call::of(cmd);
+        let call = Call::of(cmd).await;
         pass(LATENCY).await;
         let kind = self.sim.count(&self.node, &call, cmd.effect);
         if self.sim.world().is_down(&self.node) {

@@ -9,12 +9,12 @@ use rollup_model::{Event, Inventory, NodeName, Release, RunId};
 use serde::Serialize;
 
 use crate::{
-    backup::Sets,
     call::{Answer, Call},
     database::Database,
     desk::Desk,
     facts,
     service::Service,
+    sets::Sets,
     staging::Staging,
     sync::ConfigSync,
     vrrp::Keepalived,
@@ -43,6 +43,12 @@ pub struct Knobs {
     /// How long a job takes, where not the usual.
     pub job_takes: Option<Duration>,
 }
+
+/// Stages of a way back in which the service is stopped, since its database goes.
+const OUTAGE: [&str; 5] = ["stop", "files", "database", "address", "start"];
+
+/// Steps that change which database writes.
+const CHANGES_ROLES: [&str; 3] = ["db.switchover", "db.writer", "db.original"];
 
 /// One machine.
 #[derive(Debug, Serialize)]
@@ -88,6 +94,12 @@ pub struct World {
     pub(crate) machines: BTreeMap<NodeName, Machine>,
     pub(crate) now: Duration,
     in_progress: BTreeSet<String>,
+    /// A stage of a way back in which nobody is served, and nothing writes, has begun; until both are so again.
+    outage: bool,
+    /// The stage that began last is such a one.
+    in_outage: bool,
+    /// The run before this one left no writer; until there is one again.
+    orphaned: bool,
     /// Since when nothing writes.
     silent_since: Option<Duration>,
     /// The longest time without a writer.
@@ -128,6 +140,9 @@ impl World {
             machines: names.iter().enumerate().map(machine).collect(),
             now: Duration::ZERO,
             in_progress: BTreeSet::new(),
+            outage: false,
+            in_outage: false,
+            orphaned: false,
             silent_since: None,
             longest_silence: Duration::ZERO,
             later: Vec::new(),
@@ -208,6 +223,7 @@ impl World {
     /// Runs one command to its end.
     pub(crate) fn run(&mut self, node: &NodeName, call: &Call) -> Answer {
         let answer = self.dispatch(node, call);
+        self.look_for_secrets(node, call);
         self.inspect(&format!("`{}` on {node}", call.id));
         answer
     }
@@ -234,6 +250,15 @@ impl World {
     /// Follows which steps are in progress.
     pub fn hear(&mut self, event: &Event) {
         match event {
+            Event::RunStarted { .. } => {
+                // What another run left half-way is for this one to end, under other names.
+                self.orphaned = self.writers().is_empty();
+                self.in_progress.clear();
+            }
+            Event::PhaseStarted { phase } => {
+                self.in_outage = OUTAGE.contains(&phase.as_str());
+                self.outage |= self.in_outage;
+            }
             Event::StepStarted { step, .. } => {
                 self.in_progress.insert(step.to_string());
             }
@@ -245,17 +270,28 @@ impl World {
         }
     }
 
+    /// The root key goes in by standard input alone, and lies in no set and no journal (BAK-2).
+    fn look_for_secrets(&mut self, node: &NodeName, call: &Call) {
+        let key = self.at(node).service.root_key.as_str();
+        let told = call.args.iter().any(|arg| arg.contains(key));
+        if told || (call.id != "backup.put-key" && String::from_utf8_lossy(&call.input).contains(key)) {
+            self.breaches.push(format!("`{}` on {node} carries the root key in the clear", call.id));
+        }
+    }
+
     pub(crate) fn steps_in_progress(&self) -> String {
         let steps: Vec<_> = self.in_progress.iter().map(String::as_str).collect();
         steps.join(" ")
     }
 
     /// What must hold at every moment: one holder of the address (two while one takes it over from the other), who
-    /// serves; one writer (none only while a switchover is in progress); no copy of configuration between versions.
+    /// serves; one writer (none only while a switchover is in progress); no copy of configuration between versions. In
+    /// the stages of a way back in which the service is stopped nobody need serve or write; two writers never are.
     pub(crate) fn inspect(&mut self, after: &str) {
         // What a machine without power takes along is not the run's doing; two of a kind never are excused.
         let excused = self.now < self.excused_until;
-        let switching = self.in_progress.iter().any(|step| step.starts_with("db.switchover"));
+        let switching =
+            self.orphaned || self.in_progress.iter().any(|step| CHANGES_ROLES.iter().any(|id| step.starts_with(id)));
         let names = |wanted: &dyn Fn(&NodeName) -> bool| -> Vec<NodeName> {
             self.machines.keys().filter(|node| wanted(node)).cloned().collect()
         };
@@ -267,6 +303,9 @@ impl World {
         } else if let Some(since) = self.silent_since.take() {
             self.longest_silence = self.longest_silence.max(self.now - since);
         }
+        self.orphaned &= writers.is_empty();
+        self.outage &= self.in_outage || writers.is_empty() || serving.is_empty();
+        let outage = self.outage;
         let copying = names(&|node| self.at(node).sync.copies());
         let versions: BTreeSet<_> = self.machines.keys().map(|node| self.version(node)).collect();
         let mixed = versions.len() > 1;
@@ -282,13 +321,13 @@ impl World {
         if writers.len() > 1 {
             complain(format!("{} databases write", writers.len()));
         }
-        if writers.is_empty() && !switching && !excused {
+        if writers.is_empty() && !switching && !excused && !outage {
             complain("no database writes outside db.switchover".to_owned());
         }
         if mixed && !copying.is_empty() {
             complain("configuration is copied between two versions".to_owned());
         }
-        if serving.is_empty() && !excused {
+        if serving.is_empty() && !excused && !outage {
             complain("nobody serves behind the address".to_owned());
         }
     }
@@ -306,6 +345,11 @@ impl World {
     /// Which databases write.
     pub fn writers(&self) -> Vec<NodeName> {
         self.machines.iter().filter(|(_, machine)| machine.database.writes()).map(|(node, _)| node.clone()).collect()
+    }
+
+    /// Names of the migrations that the database of a machine knows.
+    pub fn migrations(&self, node: &NodeName) -> Vec<&str> {
+        self.at(node).database.migrations()
     }
 
     /// How often an effect came about.

@@ -32,20 +32,28 @@ fn stages(back: &WayBack) -> String {
 fn each_state_an_upgrade_can_leave_needs_its_own_stages_rb_1_fail_2() {
     let back = after_the_upgrade();
     let frame = |inner: &str| format!("check bring safety freeze {inner} finish record");
-    assert_eq!(stages(&back), frame("idle over serving settle"), "a finished upgrade, a failed second node");
+    assert_eq!(
+        stages(&back),
+        frame("hold writer idle over serving settle"),
+        "a finished upgrade, a failed second node"
+    );
 
     let first = WayBack { serving: node("node-a"), writer: Some(node("node-a")), ..back.clone() };
     let first = WayBack { differing: [node("node-b")].into(), ..first };
-    assert_eq!(stages(&first), frame("idle settle"), "a failed first node");
+    assert_eq!(stages(&first), frame("hold idle settle"), "a failed first node");
 
     let moved = WayBack { writer: Some(node("node-a")), differing: [node("node-b")].into(), ..back.clone() };
-    assert_eq!(stages(&moved), frame("over serving settle"), "the VIP has moved, the database has not");
+    assert_eq!(stages(&moved), frame("hold over serving settle"), "the VIP has moved, the database has not");
 
     let between = WayBack { writer: None, ..moved.clone() };
-    assert_eq!(stages(&between), frame("writer over serving settle"), "neither database writes");
+    assert_eq!(stages(&between), frame("hold writer over serving settle"), "neither database writes");
 
     let by_hand = WayBack { serving: node("node-a"), writer: Some(node("node-a")), ..back.clone() };
-    assert_eq!(stages(&by_hand), frame("idle over serving back settle"), "somebody moved the VIP back by hand");
+    assert_eq!(
+        stages(&by_hand),
+        frame("hold writer idle over serving back settle"),
+        "somebody moved the VIP back by hand"
+    );
 
     let done = WayBack { serving: node("node-a"), differing: BTreeSet::new(), ..back };
     assert_eq!(stages(&done), frame("settle"), "a way back that was broken off at its end");
@@ -55,7 +63,7 @@ fn each_state_an_upgrade_can_leave_needs_its_own_stages_rb_1_fail_2() {
 fn each_lane_has_its_own_stages_rb_1() {
     let back = after_the_upgrade();
     let down = WayBack { lane: Lane::Down, ..back.clone() };
-    assert_eq!(stages(&down), "check bring safety freeze idle over serving settle down finish record");
+    assert_eq!(stages(&down), "check bring safety freeze hold writer idle over serving settle down finish record");
     let restore = WayBack { lane: Lane::Restore, ..back.clone() };
     let expected = "check bring safety unpack freeze stop files database address start rebuild finish discard record";
     assert_eq!(stages(&restore), expected);

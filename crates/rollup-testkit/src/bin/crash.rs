@@ -1,7 +1,8 @@
 //! `cargo xtask crash`: the crash matrix of the built-in upgrade.
 //!
 //! One line for each point that came out wrong, one for each group of points, then `N points, M wrong`. Status 1 when M
-//! is not 0. `ROLLUP_CRASH_ALL=1` kills the rollback of every killed run at each of its commands, not at one of them.
+//! is not 0. `ROLLUP_CRASH_ALL=1` visits every point: it also kills the rollback of every killed run, in every lane, at
+//! each of its commands, not at one of them.
 //! What the points cost goes to standard error.
 
 use std::{io::Write, process::ExitCode};

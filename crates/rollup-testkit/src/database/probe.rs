@@ -3,7 +3,7 @@
 use rollup_model::NodeName;
 use serde_json::{Value, json};
 
-use super::{Row, lsn};
+use super::{LAST_COMMIT, Row, SYSTEM, lsn};
 use crate::world::World;
 
 impl World {
@@ -14,42 +14,53 @@ impl World {
         let mut text = format!(
             "unit {}\nsize-kb 40000\nsignal {}\n",
             if here.up { "active" } else { "inactive" },
-            if here.signal { "yes" } else { "no" }
+            if here.is_marked() { "yes" } else { "no" }
         );
+        let Some(data) = &here.data else {
+            return text + "control pg_controldata: error: could not open file: No such file or directory\n";
+        };
+        if data.marker.is_none() {
+            let beside = [("new", here.new.is_some()), ("old", here.old.is_some())];
+            let left = beside.iter().filter(|(_, there)| *there);
+            let dir = &self.inventory.database.data_dir;
+            text.extend(left.map(|(name, _)| format!("left {dir}.rollup-{name}\n")));
+        }
         let state = match (here.up, here.standby) {
             (true, true) => "in archive recovery",
             (true, false) => "in production",
-            (false, _) => "shut down",
+            (false, _) => data.ended.as_str(),
         };
         text.push_str(&format!(
-            "control Database system identifier:           7300000000000000001\n\
+            "control Database system identifier:           {SYSTEM}\n\
              control Database cluster state:               {state}\n\
              control Latest checkpoint location:           {}\n\
              control Latest checkpoint's TimeLineID:       {}\n",
-            lsn(here.shutdown.unwrap_or(here.checkpoint.redo)),
-            here.timeline
+            lsn(data.shutdown.unwrap_or(here.checkpoint.redo)),
+            data.timeline()
         ));
         if !here.up {
             return text;
         }
         let age = here.checkpoint.at.map_or(200 + self.now.as_secs(), |at| self.now.saturating_sub(at).as_secs());
-        let position = lsn(here.position);
+        let position = lsn(data.position);
         let sender = json!({
             "application_name": peer, "client_addr": self.address(&peer), "state": "streaming", "sync_state": "async",
-            "sent_lsn": position, "flush_lsn": position, "replay_lsn": lsn(self.at(&peer).database.position),
+            "sent_lsn": position, "flush_lsn": position, "replay_lsn": lsn(self.at(&peer).database.position()),
         });
         let receiver = json!({ "status": "streaming", "sender_host": self.address(&peer), "sender_port": 5432 });
         let server = json!({
             "role": if here.standby { "standby" } else { "primary" },
             "version": "15.14",
-            "timeline": here.timeline,
+            "timeline": data.timeline(),
             "current_lsn": (!here.standby).then_some(&position),
             "receive_lsn": here.standby.then_some(&position),
             "replay_lsn": here.standby.then_some(&position),
+            "next_xid": data.position >> 8,
+            "last_commit": LAST_COMMIT,
             "checkpoint": { "redo_lsn": lsn(here.checkpoint.redo), "age_s": age },
             "walsenders": if self.streams(&peer) { vec![sender] } else { Vec::new() },
             "receiver": self.streams(node).then_some(receiver),
-            "upstream": here.upstream.as_ref().map(|_| self.address(&peer)),
+            "upstream": data.upstream.as_ref().map(|_| self.address(&peer)),
             "settings": {
                 "wal_level": "replica", "max_wal_senders": 10, "synchronous_standby_names": "",
                 "synchronous_commit": "on", "read_only": false,
@@ -59,14 +70,14 @@ impl World {
             "tablespaces": 0,
         });
         text.push_str(&format!("server {server}\n"));
-        if !here.history.is_empty() {
+        if !data.history.is_empty() {
             let row = |row: &Row| {
                 json!({
                     "version": row.version, "phase": row.phase, "name": row.name, "checksum": row.checksum,
-                    "kind": row.kind,
+                    "kind": row.kind, "run": row.run,
                 })
             };
-            text.push_str(&format!("history {}\n", Value::Array(here.history.iter().map(row).collect())));
+            text.push_str(&format!("history {}\n", Value::Array(data.history.iter().map(row).collect())));
         }
         text.push_str("login here ok\n");
         if !here.standby {
