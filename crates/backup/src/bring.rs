@@ -29,7 +29,8 @@ pub struct Bring {
 
 struct Look {
     manifest: Manifest,
-    /// Whether the node itself has the manifest.
+    /// Whether the node itself has the manifest that all places agree on: a verification that was cut off leaves an older
+    /// one on some of them.
     sealed: bool,
     /// What the node's way back needs and the node has not whole.
     lacking: BTreeMap<String, Condition>,
@@ -39,11 +40,15 @@ impl Bring {
     async fn look(&self, cx: &Cx<'_>, places: &Places<'_>) -> Result<Result<Look, Finding>> {
         let here = Place::Node(cx.node()?.clone());
         let seen = places.manifests(&self.set).await?;
-        let sealed = seen.iter().any(|(place, seen)| *place == here && matches!(seen, Seen::Whole(_)));
+        let own = seen.iter().find_map(|(place, seen)| match seen {
+            Seen::Whole(manifest) if *place == here => Some(manifest.digest.clone()),
+            _ => None,
+        });
         let manifest = match agreed(seen) {
             Ok(manifest) => manifest,
             Err(found) => return Ok(Err(look::no_manifest(&self.set, places.dir, found))),
         };
+        let sealed = own.as_ref() == Some(&manifest.digest);
         let mut lacking = places.conditions(&here, &self.set, &self.parts(cx, &manifest)?, true).await?;
         lacking.retain(|_, condition| *condition != Condition::Whole);
         Ok(Ok(Look { manifest, sealed, lacking }))

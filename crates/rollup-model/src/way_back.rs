@@ -104,10 +104,11 @@ impl WayBack {
         let rolling = pair && self.lane != Lane::Restore;
         let restoring = pair && self.lane == Lane::Restore;
         match phase {
-            "check" | "bring" | "safety" | "record" => true,
+            // Also with one node: from then on two versions must not copy configuration to each other.
+            "check" | "bring" | "safety" | "freeze" | "record" => true,
             "node" => !pair,
             "writer" => rolling && self.moves_database && self.lacks_a_pair(),
-            "freeze" | "finish" => pair,
+            "finish" => pair,
             // A move of the VIP that was broken off can still come true, onto a node that is being stopped.
             "hold" => rolling && !self.differing.is_empty(),
             "idle" => rolling && self.needs_idle(),
@@ -138,15 +139,16 @@ impl WayBack {
         let phase = stages
             .map(|phase| {
                 let steps = phase.step.iter().filter(|step| self.needs_step(phase.id.as_str(), step, idle));
-                PhaseSpec { step: steps.map(|step| self.fill(step)).collect(), ..phase.clone() }
+                PhaseSpec { step: steps.map(|step| self.fill(phase.id.as_str(), step)).collect(), ..phase.clone() }
             })
             .filter(|phase| !phase.step.is_empty())
             .collect();
         Playbook { phase, ..playbook.clone() }
     }
 
-    /// `set`, `runs`, `database`, `node` and `staging` stand for what is known only now; with one node, `all` is that one.
-    fn fill(&self, step: &StepSpec) -> StepSpec {
+    /// `set`, `runs`, `database`, `node` and `staging` stand for what is known only now; with one node, only that
+    /// one needs its part of the set.
+    fn fill(&self, phase: &str, step: &StepSpec) -> StepSpec {
         let mut step = step.clone();
         // What an upgrade staged; its predecessors have cleaned up after themselves.
         let staging = self.runs.first().map(|run| format!("/var/lib/rollup/staging/{run}"));
@@ -162,7 +164,7 @@ impl WayBack {
                 *place = value;
             }
         }
-        if self.only.is_some() && step.on == "all" {
+        if self.only.is_some() && phase == "bring" && step.on == "all" {
             step.on = "target".to_owned();
         }
         step

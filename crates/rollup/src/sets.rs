@@ -38,9 +38,12 @@ pub(crate) struct Listed {
     pub(crate) places: Vec<String>,
     /// All its parts together.
     pub(crate) bytes: u64,
-    /// Its manifest, where one can be read.
+    /// Its manifest, where one can be read; one that says verified knows more than one that does not yet.
     #[serde(skip)]
     pub(crate) manifest: Option<Manifest>,
+    /// Every place that has it says that it was read back.
+    #[serde(skip)]
+    pub(crate) verified_everywhere: bool,
 }
 
 /// How far a set has come, in one word.
@@ -75,6 +78,7 @@ impl Listed {
             places: Vec::new(),
             bytes: 0,
             manifest: None,
+            verified_everywhere: true,
         }
     }
 
@@ -82,11 +86,13 @@ impl Listed {
     fn add(&mut self, place: &Place, fact: SetFact, manifest: Option<Manifest>, damaged: bool) {
         self.places.push(place.to_string());
         self.held_by = self.held_by.take().or(fact.hold.map(|hold| hold.run));
-        if self.manifest.is_none() {
+        let verified = manifest.as_ref().is_some_and(|manifest| manifest.state == Sealed::Verified);
+        self.verified_everywhere &= verified;
+        if self.manifest.is_none() || verified {
             let state = if damaged { "damaged" } else { word(fact.state) };
             self.state = state.to_owned();
         }
-        if let Some(manifest) = manifest {
+        if let Some(manifest) = manifest.filter(|_| verified || self.manifest.is_none()) {
             self.purpose = purpose(manifest.purpose).to_owned();
             self.created = Some(manifest.created);
             self.run = Some(manifest.run.clone());

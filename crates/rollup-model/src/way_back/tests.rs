@@ -68,7 +68,7 @@ fn each_lane_has_its_own_stages_rb_1() {
     let expected = "check bring safety unpack freeze stop files database address start rebuild finish discard record";
     assert_eq!(stages(&restore), expected);
     let only = WayBack { only: Some(node("node-a")), ..back };
-    assert_eq!(stages(&only), "check bring safety node record", "the shared database is never touched (RB-2)");
+    assert_eq!(stages(&only), "check bring safety freeze node record", "the shared database is never touched (RB-2)");
 }
 
 #[test]
@@ -94,14 +94,12 @@ fn what_is_known_only_now_is_filled_in() {
     assert_eq!((&with("backup.whole")["database"], &with("backup.whole")["node"]), (&json!(false), &Value::Null));
     let one = WayBack { only: Some(node("node-b")), lane: Lane::Keep, ..back };
     let shaped = one.shape(&crate::playbook::load(PLAYBOOK).unwrap(), &node("node-a"));
-    assert!(
-        shaped
-            .phase
-            .iter()
-            .flat_map(|phase| &phase.step)
-            .filter(|step| step.uses == "backup.files")
-            .all(|step| step.on == "target")
-    );
+    let on = |uses: &str| {
+        let mut steps = shaped.phase.iter().flat_map(|phase| &phase.step);
+        steps.find(|step| step.uses == uses).unwrap().on.clone()
+    };
+    assert_eq!((on("backup.bring"), on("backup.files")), ("target".to_owned(), "all".to_owned()));
+    assert_eq!(on("sync.freeze"), "all", "two versions must not copy configuration to each other");
 }
 
 #[test]

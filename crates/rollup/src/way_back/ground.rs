@@ -136,7 +136,14 @@ impl Ground {
         let idle = self.idle(site);
         let primary = back.original_primary.clone();
         let standby = site.inventory.peer_of(&primary).map(|node| node.name.clone());
-        let source = gaussdb::backup_source(&self.examined.facts, &site.inventory).or_else(|| self.writer.clone());
+        let facts = &self.examined.facts;
+        let answers = |node: &&NodeName| {
+            facts.get::<gaussdb::DatabaseFacts>(node, "database").is_some_and(|facts| facts.server.is_some())
+        };
+        // Neither may write at the moment; then any server that answers can be backed up.
+        let source = gaussdb::backup_source(facts, &site.inventory)
+            .or_else(|| self.writer.clone())
+            .or_else(|| site.inventory.node_names().find(answers).cloned());
         let mut bindings = BTreeMap::from([
             (Role::OriginalPrimary, primary),
             (Role::Serving, back.serving.clone()),

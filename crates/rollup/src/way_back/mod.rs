@@ -7,10 +7,13 @@ mod ground;
 mod lanes;
 mod undo;
 
+use std::time::Duration;
+
 use rollup_engine::lock;
 use rollup_model::{
     Finding, Lane, NodeName, Plan, Playbook, RunId, RunState, Step, WayBack, fold::RunStatus, plan::Kind, playbook,
 };
+use rollup_remote::RemoteError;
 use rollup_ui::pages;
 
 use crate::{
@@ -48,6 +51,7 @@ pub(crate) async fn rollback(
         return Err(Exit::usage(format!("there is no node `{unknown}`")).hint(format!("one of: {}", known.join(", "))));
     }
     let waiting = screen.waiting("looking at the nodes and their backup sets");
+    quiet(&site).await?;
     let found = sets::find(&site, &set).await?;
     let runs = runs_since(store, &site, &found)?;
     refuse_when_held(&site, &runs, screen).await?;
@@ -118,7 +122,7 @@ async fn of_run(inventory: Result<Site, Exit>, store: &Store, asked: &RollbackAr
     };
     let set = stored.plan.backup_set;
     let sets::Answers { sets, silent } = sets::list(&site).await;
-    let is_whole = sets.iter().any(|found| found.name == set && found.manifest.is_some());
+    let is_whole = sets.iter().any(|found| found.name == set && found.verified_everywhere);
     if !is_whole && !silent.is_empty() {
         let error = format!("whether {set} is whole is not known: {}", silent.join("; "));
         return Err(Exit::new(exit::BLOCKED, error).hint("rollup precheck"));
@@ -178,6 +182,27 @@ fn runs_since(store: &Store, site: &Site, found: &Found) -> Result<Vec<RunId>, E
         runs.push(run);
     }
     Ok(runs)
+}
+
+/// How long a command of a process that died is waited for before anything is looked at.
+const QUIET: Duration = Duration::from_secs(120);
+
+/// Waits until no command of an earlier process is at work: what it still does would make the plan wrong.
+async fn quiet(site: &Site) -> Result<(), Exit> {
+    let cmd = rollup_remote::quiet(QUIET);
+    for host in site.hosts.values() {
+        match host.exec(&cmd).await {
+            // A node that does not answer is told of with everything else that is in the way.
+            Ok(_) | Err(RemoteError::Unreachable { .. }) => {}
+            Err(error) => {
+                let error = format!("a command of an earlier run is still at work: {error}");
+                return Err(
+                    Exit::new(exit::BLOCKED, error).hint("wait until it has ended, then type the same command again")
+                );
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A node may be locked only by a run that is taken back.

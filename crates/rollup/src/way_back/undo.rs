@@ -21,6 +21,8 @@ use crate::{
 
 /// Undoes a run.
 pub(super) async fn rollback(store: &Store, run: &RunId, asked: &RollbackArguments, screen: &Screen) -> Ended {
+    let site = Site::of(store.read(run)?.0.plan.inventory)?;
+    super::quiet(&site).await?;
     let (stored, state) = store.read(run)?;
     let lane = asked.lane.map(Lane::from).filter(|lane| *lane != Lane::Keep);
     if lane.is_some() || asked.node.is_some() {
@@ -31,7 +33,6 @@ pub(super) async fn rollback(store: &Store, run: &RunId, asked: &RollbackArgumen
         return Err(Exit::usage(format!("run {newer} came after run {run} and builds upon it; newest first"))
             .hint(format!("rollup rollback --run {newer}")));
     }
-    let site = Site::of(stored.plan.inventory.clone())?;
     let undo = |step: &rollup_model::Step, before: &serde_json::Value| site.registry.undo(&step.action, before);
     let plan = rollback_plan(&stored.plan, &state, &identity()?, &undo).map_err(|refused| {
         let code = if refused == RollbackRefused::NothingChanged { exit::USAGE } else { exit::ROLLBACK_FAILED };
