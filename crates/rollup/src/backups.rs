@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use rollup_engine::Stage;
-use rollup_model::{Facts, Plan, Role, RunState, playbook};
+use rollup_model::{Facts, Plan, Role, playbook};
 use rollup_ui::{bytes, pages};
 use serde_json::{Value, json};
 
@@ -126,16 +126,8 @@ async fn go(
     command: &str,
     screen: &Screen,
 ) -> Ended {
-    running::check_phase(running, &plan, &RunState::default())?;
-    if dry_run {
-        screen.data(&match screen.json() {
-            true => serde_json::to_string_pretty(&plan).map_err(anyhow::Error::from)?,
-            false => pages::plan_table(&plan, screen.out()),
-        })?;
+    if running::show(&plan, dry_run, running, screen)? {
         return Ok(exit::DONE);
-    }
-    if !running.yes {
-        screen.tell(&pages::plan_table(&plan, screen.err()));
     }
     if !screen.confirm("Go on with this plan?", running.yes, command)? {
         return Err(Exit::new(exit::STOPPED, "not confirmed; nothing was changed").hint(command));

@@ -52,7 +52,7 @@ pub(crate) async fn run(cli: &Cli, screen: &Screen) -> Ended {
         }
         Command::Resume { run, running } => {
             let store = store()?;
-            let run = store.find(run.as_ref(), is_open, "run that could go on")?;
+            let run = store.find(run.as_ref(), |_, state| is_open(state), "run that could go on")?;
             running::go_on(&store, &run, running, screen).await
         }
         Command::Rollback(asked) => way_back::rollback(site(), &store()?, asked, screen).await,
@@ -62,7 +62,7 @@ pub(crate) async fn run(cli: &Cli, screen: &Screen) -> Ended {
         Command::Backup(command) => backups::run(site()?, &store()?, command, screen).await,
         Command::Status { run } => {
             let store = store()?;
-            let run = store.find(run.as_ref(), |_| true, "run")?;
+            let run = store.find(run.as_ref(), |_, _| true, "run")?;
             show::status(&store, &run, screen)
         }
         Command::Runs(Runs::List) => show::runs(&store()?, screen),

@@ -2,7 +2,6 @@
 
 use rollup_engine::Stage;
 use rollup_model::{Plan, Role, RunId, RunState, fold::RunStatus, plan::Kind, playbook};
-use rollup_ui::pages;
 
 use crate::{
     cli::Running,
@@ -24,7 +23,7 @@ pub(crate) async fn finalize(
     running: &Running,
     screen: &Screen,
 ) -> Ended {
-    let run = &store.find_kind(named, Kind::Upgrade, |_| true, "upgrade that could be made final")?;
+    let run = &store.find(named, |plan, _| plan.kind == Kind::Upgrade, "upgrade that could be made final")?;
     let (stored, state) = store.read(run)?;
     refuse(store, run, &stored.plan, &state)?;
     let site = Site::of(stored.plan.inventory.clone())?;
@@ -58,16 +57,8 @@ pub(crate) async fn finalize(
         takes_back: vec![run.clone()],
         ..plan
     };
-    running::check_phase(running, &plan, &RunState::default())?;
-    if dry_run {
-        screen.data(&match screen.json() {
-            true => serde_json::to_string_pretty(&plan).map_err(anyhow::Error::from)?,
-            false => pages::plan_table(&plan, screen.out()),
-        })?;
+    if running::show(&plan, dry_run, running, screen)? {
         return Ok(exit::DONE);
-    }
-    if !running.yes {
-        screen.tell(&pages::plan_table(&plan, screen.err()));
     }
     screen.tell(&format!(
         "After this there is no way back: contract migrations run, and the set {} goes with the next pruning.",

@@ -50,6 +50,20 @@ pub(crate) fn check_phase(running: &Running, plan: &Plan, state: &RunState) -> R
     }))
 }
 
+/// Shows a plan before it is asked for. With `dry_run` it is data, and all there is: `true`.
+pub(crate) fn show(plan: &Plan, dry_run: bool, running: &Running, screen: &Screen) -> Result<bool, Exit> {
+    check_phase(running, plan, &RunState::default())?;
+    if dry_run {
+        screen.data(&match screen.json() {
+            true => serde_json::to_string_pretty(plan).map_err(anyhow::Error::from)?,
+            false => pages::plan_table(plan, screen.out()),
+        })?;
+    } else if !running.yes {
+        screen.tell(&pages::plan_table(plan, screen.err()));
+    }
+    Ok(dry_run)
+}
+
 /// Begins a run of `plan`.
 pub(crate) async fn begin(site: &Site, store: &Store, plan: &Plan, running: &Running, screen: &Screen) -> Ended {
     // The run is on disk before the nodes are locked for it: a lock always names a run that can go on.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use rollup_engine::journal::{self, Stored};
-use rollup_model::{RunId, RunState, event::StopReason, fold::RunStatus, plan::Kind};
+use rollup_model::{Plan, RunId, RunState, event::StopReason, fold::RunStatus};
 
 use crate::exit::Exit;
 
@@ -59,32 +59,11 @@ impl Store {
         Ok((stored, state))
     }
 
-    /// The run that is named, or the newest of a kind that `wanted` accepts.
-    pub(crate) fn find_kind(
-        &self,
-        named: Option<&RunId>,
-        kind: Kind,
-        wanted: impl Fn(&RunState) -> bool,
-        what: &str,
-    ) -> Result<RunId, Exit> {
-        if let Some(run) = named {
-            self.read(run)?;
-            return Ok(run.clone());
-        }
-        for run in self.list() {
-            let (stored, state) = self.read(&run)?;
-            if stored.plan.kind == kind && wanted(&state) {
-                return Ok(run);
-            }
-        }
-        Err(Exit::usage(format!("there is no {what} in {}", self.runs.display())).hint("rollup runs list"))
-    }
-
     /// The run that is named, or the newest that `wanted` accepts.
     pub(crate) fn find(
         &self,
         named: Option<&RunId>,
-        wanted: impl Fn(&RunState) -> bool,
+        wanted: impl Fn(&Plan, &RunState) -> bool,
         what: &str,
     ) -> Result<RunId, Exit> {
         if let Some(run) = named {
@@ -93,7 +72,8 @@ impl Store {
         }
         for run in self.list() {
             // A run that cannot be read may be the one that is meant: nothing older is taken in its place.
-            if wanted(&self.read(&run)?.1) {
+            let (stored, state) = self.read(&run)?;
+            if wanted(&stored.plan, &state) {
                 return Ok(run);
             }
         }

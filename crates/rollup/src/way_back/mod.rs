@@ -112,8 +112,10 @@ enum Wanted {
 
 /// What the run that is meant leads back to.
 async fn of_run(inventory: Result<Site, Exit>, store: &Store, asked: &RollbackArguments) -> Result<Wanted, Exit> {
-    let takes = |state: &RunState| !matches!(state.status, RunStatus::TakenBack { only: None, .. });
-    let run = store.find_kind(asked.run.as_ref(), Kind::Upgrade, takes, "run that could be taken back")?;
+    let stands = |plan: &Plan, state: &RunState| {
+        plan.kind == Kind::Upgrade && !matches!(state.status, RunStatus::TakenBack { only: None, .. })
+    };
+    let run = store.find(asked.run.as_ref(), stands, "run that could be taken back")?;
     let (stored, state) = store.read(&run)?;
     refuse_run(store, &run, &stored.plan, &state)?;
     let site = match inventory {
