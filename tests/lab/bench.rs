@@ -65,18 +65,6 @@ impl Said {
         Ok(self)
     }
 
-    /// Insists on one of these exit codes.
-    pub(crate) fn expect_any(self, codes: &[i32]) -> Result<Self> {
-        ensure!(
-            codes.contains(&self.code),
-            "expected an exit code of {codes:?}, found {}\n{}{}",
-            self.code,
-            self.out,
-            self.err
-        );
-        Ok(self)
-    }
-
     /// Standard output as the JSON document that it must be.
     pub(crate) fn json(&self) -> Result<Value> {
         serde_json::from_str(&self.out).with_context(|| format!("expected JSON, found:\n{}{}", self.out, self.err))
@@ -191,6 +179,16 @@ impl Bench {
     /// Starts the upgrade to a version and does not wait.
     pub(crate) fn start_upgrade(&self, version: &str) -> Result<Child> {
         self.command(&["upgrade", "--yes", "--pkg", &self.package(version)]).spawn().context("cannot run rollup")
+    }
+
+    /// Begins an upgrade and kills the program `millis` after a step was begun.
+    pub(crate) fn kill_upgrade_in(&self, step: &str, millis: u64) -> Result<()> {
+        let mut child = self.start_upgrade("2.0.0")?;
+        self.wait_for("step-started", step, &mut child)?;
+        pause(millis);
+        child.kill()?;
+        child.wait()?;
+        Ok(())
     }
 
     /// The runs that the operator's machine has, oldest first.

@@ -28,11 +28,7 @@ pub(crate) const SCENARIOS: &[Entry] = &[
 /// Kills the program `millis` after a step was begun.
 fn killed(bench: &Bench, step: &str, millis: u64) -> Result<()> {
     let traffic = bench.traffic()?;
-    let mut child = bench.start_upgrade("2.0.0")?;
-    bench.wait_for("step-started", step, &mut child)?;
-    pause(millis);
-    child.kill()?;
-    child.wait()?;
+    bench.kill_upgrade_in(step, millis)?;
     let finished = bench.events().iter().any(|event| event["kind"] == "step-finished" && event["step"] == step);
     bench.rollup(&["status"])?.expect(0)?;
     bench.rollup(&["resume"])?.expect(0)?;

@@ -79,11 +79,7 @@ fn taken_back(bench: &Bench, step: &str, millis: u64) -> Result<()> {
     bench.seed("node-a")?;
     let before = bench.portraits()?;
     let traffic = bench.traffic()?;
-    let mut child = bench.start_upgrade("2.0.0")?;
-    bench.wait_for("step-started", step, &mut child)?;
-    pause(millis);
-    child.kill()?;
-    child.wait()?;
+    bench.kill_upgrade_in(step, millis)?;
     bench.rollup(&BACK)?.expect(6)?;
     let report = traffic.stop()?;
     bench.insist_nothing_lost(&report)?;
