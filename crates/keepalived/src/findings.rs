@@ -1,9 +1,9 @@
 //! What follows from the facts of both nodes (PRE-2, PRE-3).
 
 use rollup_engine::{FindingCx, Stage};
-use rollup_model::{Finding, Inventory, NodeName};
+use rollup_model::{Finding, Inventory, NodeName, inventory::VipStrategy};
 
-use crate::{KeepalivedFacts, KeepalivedSubject, Refused, Side, State, decide};
+use crate::{KeepalivedFacts, KeepalivedSubject, Reason, Refused, Rules, Side, State, decide, rests_at};
 
 type Seen<'a> = (&'a NodeName, KeepalivedFacts);
 
@@ -129,20 +129,40 @@ fn of_pair(inventory: &Inventory, a: &Seen<'_>, b: &Seen<'_>) -> Vec<Finding> {
         (false, true) => (b, a),
         _ => return found,
     };
-    found.extend(adverts(owner, backup));
+    found.extend(leftovers(owner, backup));
     found.push(proof(inventory, owner, backup));
     found
 }
 
-/// The backup hears the owner (PRE-2): only then can it take over on purpose and not by mistake.
-fn adverts(owner: &Seen<'_>, backup: &Seen<'_>) -> Option<Finding> {
-    let (sends, hears) = (owner.1.running.as_ref()?, backup.1.running.as_ref()?);
-    let count = hears.adverts_received.unwrap_or(0);
-    let good = count > 0 || hears.master_priority == Some(sends.effective_priority);
-    let said = format!("{count} received, last with priority {}", hears.master_priority.unwrap_or(0));
-    let expected = format!("VRRP adverts from {}", owner.0);
-    let finding = Finding::check("vip.adverts", "PRE-2", good, expected, said).on(backup.0);
-    Some(finding.fix("let IP protocol 112 pass between the nodes"))
+/// What of ours is on the nodes though nothing is under way. A raise that holds the address where it is belongs there
+/// until the address goes back; a node that is kept down belongs nowhere.
+fn leftovers(owner: &Seen<'_>, backup: &Seen<'_>) -> Vec<Finding> {
+    let side = |seen: &Seen<'_>| (seen.0.clone(), seen.1.clone());
+    let (here, there) = (side(owner), side(backup));
+    let (here, there) = (Side { node: &here.0, facts: &here.1 }, Side { node: &there.0, facts: &there.1 });
+    let held = rests_at(here, there) != Some(owner.0);
+    let mut found = Vec::new();
+    for (node, facts) in [owner, backup] {
+        let ours = facts.ours();
+        let said = if ours.is_empty() { "nothing".to_owned() } else { ours.join(", ") };
+        let expected = "nothing of an earlier move";
+        let check = |good, said| Finding::check("vip.leftover", "VIP-2", good, expected, said).on(node);
+        let down = facts.pushed.is_some() || facts.tracker.as_ref().is_some_and(|at| at.fails_any());
+        let holds = held && *node == owner.0 && !down && facts.drained.is_none();
+        found.push(match (facts.traces(), down) {
+            (false, _) => check(true, said),
+            (true, true) => check(false, said).fix("rollup vip restore"),
+            (true, false) if holds => check(true, format!("{said}, which holds the VIP there")),
+            (true, false) => check(false, said).only_warn().fix("rollup vip restore"),
+        });
+        if !facts.lost.is_empty() {
+            let said = format!("no original of {}", facts.lost.join(", "));
+            found.push(
+                check(false, said).only_warn().fix("rollup vip restore   # takes out nothing but the marked block"),
+            );
+        }
+    }
+    found
 }
 
 /// The way there exists and is quick enough.
@@ -150,8 +170,8 @@ fn proof(inventory: &Inventory, owner: &Seen<'_>, backup: &Seen<'_>) -> Finding 
     let (target, other) = (Side { node: backup.0, facts: &backup.1 }, Side { node: owner.0, facts: &owner.1 });
     let expected = format!("a VIP that can be moved to {}", backup.0);
     let check = |good, said| Finding::check("vip.proof", "PRE-3", good, &expected, said);
-    match decide(target, other, inventory.limits.vip_switch) {
-        Ok(Some(way)) => check(true, format!("{}, after {}", way.why, way.expected)),
+    match decide(target, other, &Rules::of(inventory, None)) {
+        Ok(Some(way)) => check(true, way.proof()),
         Ok(None) => check(true, "it is there".to_owned()),
         Err(refused) => {
             let finding = check(false, refused.to_string());
@@ -167,14 +187,25 @@ fn proof(inventory: &Inventory, owner: &Seen<'_>, backup: &Seen<'_>) -> Finding 
 pub(crate) fn fix(refused: &Refused, inventory: &Inventory) -> Option<String> {
     let unit = &inventory.keepalived.unit;
     match refused {
-        Refused::Uneditable { .. } => Some(by_hand(inventory)),
-        Refused::TooSlow { .. } => {
-            Some("set `limits.vip_switch` higher, or a shorter `advert_int` on both nodes".to_owned())
-        }
-        Refused::NoRoom { .. } => Some("lower both priorities, keeping their distance".to_owned()),
+        Refused::NoWay { tried, .. } => Some(way_out(tried, inventory)),
         Refused::Inactive(_) => Some(format!("systemctl start {unit}")),
         Refused::Silent(_) => Some(format!("systemctl restart {unit}   # may move the VIP")),
         Refused::State(..) | Refused::NoOwner(..) => Some(format!("journalctl -u {unit} -n 50")),
         Refused::SplitBrain(..) => Some("let IP protocol 112 pass between the nodes".to_owned()),
     }
+}
+
+/// What opens a way: the cheapest thing to change first.
+fn way_out(tried: &[(VipStrategy, Reason)], inventory: &Inventory) -> String {
+    let any = |test: fn(&Reason) -> bool| tried.iter().any(|(_, reason)| test(reason));
+    if any(|reason| matches!(reason, Reason::Version { .. })) {
+        return "add \"stop\" to `keepalived.strategies`, or update keepalived to 2.0 or later".to_owned();
+    }
+    if any(|reason| matches!(reason, Reason::TooSlow { .. })) {
+        return "set `limits.vip_switch` higher, or a shorter `advert_int` on both nodes".to_owned();
+    }
+    if any(|reason| matches!(reason, Reason::NoRoom { .. })) {
+        return "lower both priorities, keeping their distance".to_owned();
+    }
+    by_hand(inventory)
 }

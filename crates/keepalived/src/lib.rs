@@ -15,10 +15,14 @@
 //! Where the peer runs with `nopreempt`, the block is needed for the move only and taken out again right after, so the
 //! pair is what its operator made it, with the address on the other node.
 //!
-//! Stopping keepalived, or failing a tracked check on the owner, moves the address too, but leaves it nowhere for more
-//! than half a second; neither is used here.
+//! A tracked file that the operator has set aside does the same without a reload. Where a higher priority is not enough
+//! or comes too late, the old owner is made to give up by one command that lets go again by itself: that leaves the
+//! address nowhere for a moment, so it is the later choice. [`decide`] proves which of the ways works before anything
+//! begins.
 
 mod act;
+mod adverts;
+mod checks;
 pub mod conf;
 mod decide;
 mod dump;
@@ -28,17 +32,27 @@ mod script;
 #[cfg(test)]
 mod tests;
 
-pub use act::{VipAt, VipMove};
-pub use decide::{Change, Move, Refused, Side, decide};
+pub use act::{VipAt, VipDrain, VipDrained, VipMove, VipRestore, VipRests};
+pub use adverts::{Adverts, AdvertsFacts};
+pub use decide::{By, Edit, How, Move, Push, Reason, Refused, Rules, Side, decide, rests_at};
 pub use dump::{Running, State};
-pub use facts::{Configured, KeepalivedFacts, KeepalivedSubject, vip_owner};
+pub use facts::{
+    Configured, Drained, Edited, EditedFile, KeepalivedFacts, KeepalivedSubject, Link, Member, Pushed, Tracker,
+    vip_owner,
+};
 
 use rollup_engine::Registry;
 use rollup_model::plan::Impact;
 
-/// Adds the subject `keepalived` and the actions `vip.at` and `vip.move`.
+/// Adds the subjects `keepalived` and `adverts` and the actions `vip.at`, `vip.move`, `vip.rests`, `vip.restore`,
+/// `vip.drain` and `vip.drained`.
 pub fn register(registry: &mut Registry) {
     registry.subject(KeepalivedSubject);
+    registry.subject(Adverts);
     registry.action::<VipAt>("vip.at", Impact::Observe);
-    registry.action::<VipMove>("vip.move", Impact::Interrupt);
+    registry.choosing_action::<VipMove>("vip.move", Impact::Interrupt, act::choose);
+    registry.action::<VipRests>("vip.rests", Impact::Observe);
+    registry.action::<VipRestore>("vip.restore", Impact::Interrupt);
+    registry.action::<VipDrain>("vip.drain", Impact::Change);
+    registry.action::<VipDrained>("vip.drained", Impact::Change);
 }

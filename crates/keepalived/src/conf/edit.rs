@@ -1,12 +1,12 @@
 //! The override block: written, found and taken out again.
 //!
 //! The block goes directly before the closing brace of the instance, where its `priority` is the last and so the one
-//! that counts, whatever definitions, conditions or repeated keywords come before. Taking it out gives back the text
-//! byte for byte; for that a block squeezed in before a brace in the middle of a line says so in its first line.
+//! that counts, whatever definitions, conditions, includes or repeated keywords come before. Taking it out gives back
+//! the text byte for byte; for that a block squeezed in before a brace in the middle of a line says so in its first line.
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
-use super::{Refused, parse};
+use super::{At, Config, Files, Refused, parse};
 
 const BEGIN: &str = "# BEGIN rollup";
 const BEGIN_INLINE: &str = "# BEGIN rollup inline";
@@ -18,75 +18,129 @@ struct Found {
     priority: u8,
 }
 
-/// The text in which `instance` has this priority, takes over from a lower one and does so without delay. An override
-/// that is there is replaced.
-pub fn raise(text: &str, instance: &str, priority: u8) -> Result<String, Refused> {
-    if !(1..=254).contains(&priority) {
-        return Err(Refused::Priority(priority));
-    }
-    let plain = clear(text)?;
+/// The override block; `inline` begins it with a line end of its own.
+fn block(priority: u8, inline: bool) -> String {
+    let begin = if inline { format!("\n  {BEGIN_INLINE}") } else { format!("  {BEGIN}") };
+    format!("{begin}\n  priority {priority}\n  preempt\n  preempt_delay 0\n  {END}\n")
+}
+
+/// The new texts of the files that change: each of these instances has its priority, takes over from a lower one and
+/// does so without delay. All other overrides are taken out.
+pub fn raise(files: &Files, wanted: &BTreeMap<String, u8>) -> Result<BTreeMap<String, String>, Refused> {
+    let plain = with(files, clear(files)?);
     let config = parse(&plain)?;
-    let close = config.editable(instance)?.close;
-    let line_start = plain[..close].rfind('\n').map_or(0, |newline| newline + 1);
-    let own_line = plain[line_start..close].trim().is_empty();
-    let (at, begin) =
-        if own_line { (line_start, format!("  {BEGIN}")) } else { (close, format!("\n  {BEGIN_INLINE}")) };
-    let block = format!("{begin}\n  priority {priority}\n  preempt\n  preempt_delay 0\n  {END}\n");
-    let raised = format!("{}{block}{}", &plain[..at], &plain[at..]);
-    // Proof on the result itself: still readable, the same instances, and the way back leads to the same bytes.
-    let names = |config: &super::Config| config.instances.iter().map(|i| i.name.clone()).collect::<Vec<_>>();
-    let line = plain[..close].matches('\n').count() + 1;
-    if names(&parse(&raised)?) != names(&config) || clear(&raised)? != plain {
-        return Err(Refused::Unbalanced { line });
-    }
-    Ok(raised)
-}
-
-/// The text without any override block: what it was before [`raise`], byte for byte.
-pub fn clear(text: &str) -> Result<String, Refused> {
-    let mut plain = String::with_capacity(text.len());
-    let mut from = 0;
-    for block in blocks(text)? {
-        plain.push_str(&text[from..block.range.start]);
-        from = block.range.end;
-    }
-    plain.push_str(&text[from..]);
-    Ok(plain)
-}
-
-/// The priority that an override block gives to this instance.
-pub fn override_of(text: &str, instance: &str) -> Option<u8> {
-    let config = parse(text).ok()?;
-    let instance = config.instances.iter().find(|found| found.name == instance)?;
-    let inside = |block: &Found| instance.open < block.range.start && block.range.end <= instance.close;
-    Some(blocks(text).ok()?.into_iter().find(inside)?.priority)
-}
-
-fn blocks(text: &str) -> Result<Vec<Found>, Refused> {
-    let mut found = Vec::new();
-    let mut at = 0;
-    let mut lines = text.split_inclusive('\n').enumerate();
-    while let Some((number, line)) = lines.next() {
-        let start = at;
-        at += line.len();
-        let inline = match line.trim() {
-            BEGIN => false,
-            BEGIN_INLINE => true,
-            END => return Err(Refused::HandEdited { line: number + 1 }),
-            _ => continue,
-        };
-        let changed = Refused::HandEdited { line: number + 1 };
-        let mut content = Vec::new();
-        for (_, line) in lines.by_ref().take(4) {
-            at += line.len();
-            content.push(line.trim());
+    let mut places: BTreeMap<&str, Vec<(usize, u8)>> = BTreeMap::new();
+    for (name, &priority) in wanted {
+        if !(1..=254).contains(&priority) {
+            return Err(Refused::Priority(priority));
         }
-        let [priority, "preempt", "preempt_delay 0", END] = content[..] else { return Err(changed) };
-        let priority = priority.strip_prefix("priority ").and_then(|number| number.parse().ok());
-        let Some(priority) = priority else { return Err(changed) };
-        // The newline before an inline block is part of it.
-        let start = if inline { start.checked_sub(1).ok_or(changed)? } else { start };
-        found.push(Found { range: start..at, priority });
+        let instance = config.editable(name)?;
+        places.entry(&instance.file).or_default().push((instance.close, priority));
+    }
+    let mut raised = plain.clone();
+    for (file, mut closes) in places {
+        // From the end, so that the places before stay where they are.
+        closes.sort_unstable();
+        let Some(text) = raised.texts.get_mut(file) else { continue };
+        for (close, priority) in closes.into_iter().rev() {
+            let line_start = text[..close].rfind('\n').map_or(0, |newline| newline + 1);
+            let own_line = text[line_start..close].trim().is_empty();
+            text.insert_str(if own_line { line_start } else { close }, &block(priority, !own_line));
+        }
+    }
+    prove(&plain, &config, &raised, wanted)?;
+    Ok(changed(files, raised))
+}
+
+/// The new texts of the files that hold an override block: without it, and so what they were, byte for byte.
+pub fn clear(files: &Files) -> Result<BTreeMap<String, String>, Refused> {
+    let mut cleared = BTreeMap::new();
+    for (file, text) in &files.texts {
+        let found = blocks(file, text)?;
+        if found.is_empty() {
+            continue;
+        }
+        let (mut plain, mut from) = (String::with_capacity(text.len()), 0);
+        for block in found {
+            plain.push_str(&text[from..block.range.start]);
+            from = block.range.end;
+        }
+        plain.push_str(&text[from..]);
+        cleared.insert(file.clone(), plain);
+    }
+    Ok(cleared)
+}
+
+/// The priority that an override block gives to each instance that has one.
+pub fn overrides(files: &Files) -> BTreeMap<String, u8> {
+    let Ok(config) = parse(files) else { return BTreeMap::new() };
+    let mut found = BTreeMap::new();
+    for (file, text) in &files.texts {
+        for block in blocks(file, text).unwrap_or_default() {
+            let inside = |instance: &&super::Instance| {
+                &instance.file == file && instance.open < block.range.start && block.range.end <= instance.close
+            };
+            found.extend(config.instances.iter().find(inside).map(|instance| (instance.name.clone(), block.priority)));
+        }
+    }
+    found
+}
+
+/// Proof on the result itself: still readable, the same instances, these priorities, and the way back leads to the same
+/// bytes.
+fn prove(plain: &Files, before: &Config, raised: &Files, wanted: &BTreeMap<String, u8>) -> Result<(), Refused> {
+    let after = parse(raised)?;
+    let same = before.instances.len() == after.instances.len()
+        && before.instances.iter().zip(&after.instances).all(|(before, after)| match wanted.get(&after.name) {
+            None => (&before.name, before.priority) == (&after.name, after.priority),
+            Some(priority) => {
+                before.name == after.name
+                    && after.priority == Some(*priority)
+                    && !after.nopreempt
+                    && after.preempt_delay_millis == 0
+            }
+        });
+    if same && with(raised, clear(raised)?) == *plain {
+        return Ok(());
+    }
+    let places = before.instances.iter().filter(|instance| wanted.contains_key(&instance.name));
+    let at = places.map(|instance| instance.at()).next();
+    Err(Refused::Unbalanced { at: at.unwrap_or(At { file: plain.main.clone(), line: 1 }) })
+}
+
+/// The same files with other texts.
+pub(super) fn with(files: &Files, texts: BTreeMap<String, String>) -> Files {
+    let mut files = files.clone();
+    files.texts.extend(texts);
+    files
+}
+
+fn changed(before: &Files, after: Files) -> BTreeMap<String, String> {
+    after.texts.into_iter().filter(|(file, text)| before.texts.get(file) != Some(text)).collect()
+}
+
+/// All override blocks of a text. One that is not to the byte what [`raise`] writes was changed by hand.
+fn blocks(file: &str, text: &str) -> Result<Vec<Found>, Refused> {
+    let mut found = Vec::new();
+    let (mut start, mut skip) = (0, 0);
+    for (number, line) in text.split_inclusive('\n').enumerate() {
+        let (at, from) = (At { file: file.to_owned(), line: number + 1 }, start);
+        start += line.len();
+        if from < skip || !matches!(line.trim(), BEGIN | BEGIN_INLINE | END) {
+            continue;
+        }
+        let changed = || Refused::HandEdited { at: at.clone() };
+        let inline = line.trim() == BEGIN_INLINE;
+        // The line end before an inline block is part of it.
+        let from = if inline { from.checked_sub(1).ok_or_else(changed)? } else { from };
+        let priority =
+            text[start..].lines().next().and_then(|line| line.trim().strip_prefix("priority ")?.parse().ok());
+        let written = block(priority.ok_or_else(changed)?, inline);
+        if !text[from..].starts_with(&written) {
+            return Err(changed());
+        }
+        skip = from + written.len();
+        found.push(Found { range: from..skip, priority: priority.ok_or_else(changed)? });
     }
     Ok(found)
 }

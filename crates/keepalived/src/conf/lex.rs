@@ -1,185 +1,134 @@
-//! From text to statements, by the rules keepalived reads with.
+//! One line of a file, by the rules keepalived reads it with (its `lib/parser.c`, 2.0 to 2.4).
 //!
-//! A comment starts at `#` or `!` outside double quotes and ends with the line; `\#` starts none. `${NAME}` is one piece.
-//! A keyword is the first word of a line, after `{` or `}`, or after `@condition`. The brace of a block stands on the
-//! keyword's line or on the next.
+//! keepalived reads line by line: it takes the comment off, then the condition, then puts definitions in, and only then
+//! looks for braces outside double quotes, each of which becomes a line of its own. Characters keep the place they have
+//! in the file through all of that, so that a brace found at the end is still known to the byte.
 
-use std::str::FromStr;
+use super::refused::{At, Refused};
 
-use super::Refused;
+/// The longest line, with its line end, that keepalived's buffer holds.
+const LONGEST: usize = 1023;
 
-/// A keyword, what follows it on its line, and its block.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Statement {
-    pub(super) words: Vec<String>,
-    pub(super) line: usize,
-    /// Holds only for some `config-id`.
-    pub(super) conditional: bool,
-    pub(super) block: Option<Block>,
-}
+/// Stands for text that depends on the host; no line can hold it otherwise.
+pub(super) const UNKNOWN: char = '\0';
 
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Block {
-    pub(super) open: usize,
-    pub(super) close: usize,
-    pub(super) statements: Vec<Statement>,
-}
+/// A character and its byte offset in the file; characters from definitions have none.
+pub(super) type Char = (char, Option<usize>);
 
-impl Statement {
-    pub(super) fn keyword(&self) -> &str {
-        self.words.first().map_or("", String::as_str)
+/// The text of a line without comment and outer blanks. `start` is the byte offset of the line.
+pub(super) fn decomment(raw: &str, start: usize, at: &At) -> Result<Vec<Char>, Refused> {
+    let raw = raw.trim_end_matches(['\n', '\r']);
+    if raw.len() + 1 > LONGEST || raw.contains(|c: char| c.is_ascii_control() && c != '\t') {
+        return Err(Refused::Unreadable { at: at.clone() });
     }
-
-    /// The first argument as a number, where it is a plain one.
-    pub(super) fn number<N: FromStr>(&self) -> Option<N> {
-        self.words.get(1)?.parse().ok()
+    // Up to 2.2 a backslash at the end of a comment counts too.
+    if raw.trim_end_matches(blank).ends_with('\\') {
+        return Err(Refused::MultiLine { at: at.clone() });
     }
-
-    /// The first argument, in seconds with a fraction, as milliseconds.
-    pub(super) fn millis(&self) -> Option<u64> {
-        let seconds: f64 = self.number().filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0)?;
-        Some((seconds * 1000.0).round() as u64)
-    }
-
-    /// `$NAME=…`; its text may turn up anywhere.
-    fn is_definition(&self) -> bool {
-        self.keyword().starts_with('$') && self.keyword().contains('=')
-    }
-}
-
-#[derive(Debug, PartialEq)]
-enum Token {
-    Word(String),
-    Open(usize),
-    Close(usize),
-    Newline,
-}
-
-/// Reads all statements of the top level, with what is inside them.
-pub(super) fn statements(text: &str) -> Result<Vec<Statement>, Refused> {
-    let mut levels: Vec<Vec<Statement>> = vec![Vec::new()];
-    let mut owners: Vec<(Statement, usize)> = Vec::new();
-    let mut current: Option<Statement> = None;
-    let mut last_line = 1;
-    for (token, line) in tokens(text)? {
-        last_line = line;
-        let unbalanced = || Refused::Unbalanced { line };
-        let level = levels.last_mut().ok_or_else(unbalanced)?;
-        match token {
-            Token::Word(word) => {
-                let empty = || Statement { words: Vec::new(), line, conditional: false, block: None };
-                let statement = current.get_or_insert_with(empty);
-                if statement.words.is_empty() && word.starts_with('@') {
-                    statement.conditional = true;
-                } else {
-                    statement.words.push(word);
+    let ambiguous = || Refused::Quotes { at: at.clone() };
+    let mut text: Vec<Char> = Vec::new();
+    let (mut quoted, mut escaped, mut braces) = (false, false, false);
+    let mut chars = raw.char_indices().peekable();
+    while let Some((offset, found)) = chars.next() {
+        match found {
+            '"' => quoted = !quoted,
+            // keepalived's two readers disagree about `\"`.
+            '\\' if chars.peek().is_some_and(|(_, next)| *next == '"') => return Err(ambiguous()),
+            '\\' => {
+                let Some((offset_of_next, next)) = chars.next() else { continue };
+                if !quoted && matches!(next, '#' | '!') {
+                    // From 2.2 on the line is read twice, and the second time this begins a comment.
+                    escaped = true;
+                    if !matters_not(&string(trim(&text))) {
+                        return Err(ambiguous());
+                    }
+                    text.push((UNKNOWN, None));
+                    continue;
                 }
+                text.push((found, Some(start + offset)));
+                text.push((next, Some(start + offset_of_next)));
+                continue;
             }
-            Token::Newline => level.extend(current.take()),
-            Token::Open(open) => {
-                let owner = current.take().or_else(|| level.pop()).ok_or_else(unbalanced)?;
-                if owner.is_definition() {
-                    return Err(Refused::Definition { line });
-                }
-                if owner.block.is_some() || owner.words.is_empty() {
-                    return Err(unbalanced());
-                }
-                owners.push((owner, open));
-                levels.push(Vec::new());
-            }
-            Token::Close(close) => {
-                if current.as_ref().is_some_and(Statement::is_definition) {
-                    return Err(Refused::Definition { line });
-                }
-                level.extend(current.take());
-                let (mut owner, open) = owners.pop().ok_or_else(unbalanced)?;
-                let statements = levels.pop().ok_or_else(unbalanced)?;
-                owner.block = Some(Block { open, close, statements });
-                levels.last_mut().ok_or_else(unbalanced)?.push(owner);
-            }
+            '#' | '!' if !quoted => break,
+            '{' | '}' if !quoted => braces = true,
+            _ => {}
+        }
+        text.push((found, Some(start + offset)));
+    }
+    if quoted || (escaped && braces) {
+        return Err(ambiguous());
+    }
+    if ["~SEQ", "~LST"].iter().any(|word| raw.contains(word)) {
+        return Err(Refused::Sequence { at: at.clone() });
+    }
+    Ok(trim(&text).to_vec())
+}
+
+/// Lines of which nothing is read here, so that versions may differ about their end.
+fn matters_not(text: &str) -> bool {
+    let (keyword, rest) = text.split_once(blank).unwrap_or((text, ""));
+    !rest.is_empty() && (keyword.starts_with("notify") || matches!(keyword, "script" | "auth_pass" | "router_id"))
+}
+
+pub(super) fn blank(found: char) -> bool {
+    matches!(found, ' ' | '\t')
+}
+
+pub(super) fn trim(mut text: &[Char]) -> &[Char] {
+    while let [(first, _), rest @ ..] = text
+        && blank(*first)
+    {
+        text = rest;
+    }
+    while let [rest @ .., (last, _)] = text
+        && blank(*last)
+    {
+        text = rest;
+    }
+    text
+}
+
+pub(super) fn string(text: &[Char]) -> String {
+    text.iter().map(|(found, _)| found).collect()
+}
+
+/// The keyword and the pattern of a line that includes files.
+pub(super) fn include(text: &str) -> Option<(&str, &str)> {
+    let (keyword, pattern) = text.split_once(blank)?;
+    let kind = keyword.strip_prefix("include")?;
+    matches!(kind, "" | "r" | "m" | "w" | "b" | "a").then(|| (keyword, pattern.trim_matches(blank)))
+}
+
+/// What the text is, up to the first brace outside quotes, and that brace; with an odd apostrophe before it, whether it
+/// is one depends on the keyword and on the version.
+pub(super) fn until_brace<'a>(text: &'a [Char], at: &At) -> Result<(&'a [Char], Option<usize>), Refused> {
+    let (mut quoted, mut apostrophes) = (false, 0);
+    for (index, (found, _)) in text.iter().enumerate() {
+        match found {
+            '"' => quoted = !quoted,
+            '\'' => apostrophes += 1,
+            '{' | '}' if !quoted && apostrophes % 2 == 1 => return Err(Refused::Quotes { at: at.clone() }),
+            '{' | '}' if !quoted => return Ok((&text[..index], Some(index))),
+            _ => {}
         }
     }
-    let mut top = levels.pop().unwrap_or_default();
-    top.extend(current);
-    if owners.is_empty() { Ok(top) } else { Err(Refused::Unbalanced { line: last_line }) }
+    Ok((text, None))
 }
 
-fn tokens(text: &str) -> Result<Vec<(Token, usize)>, Refused> {
-    let bytes = text.as_bytes();
-    let mut found = Vec::new();
-    let (mut at, mut line, mut apostrophes) = (0, 1, 0);
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'\n' => {
-                found.push((Token::Newline, line));
-                (line, apostrophes) = (line + 1, 0);
-                at += 1;
-            }
-            b'#' | b'!' => at = end_of_line(bytes, at),
-            b'{' | b'}' => {
-                // Whether an apostrophe protects a brace depends on the keyword and on the version.
-                if apostrophes % 2 == 1 {
-                    return Err(Refused::Quotes { line });
-                }
-                found.push((if *byte == b'{' { Token::Open(at) } else { Token::Close(at) }, line));
-                at += 1;
-            }
-            byte if byte.is_ascii_whitespace() => at += 1,
-            _ => {
-                let start = at;
-                let (word, end) = word(bytes, at, line)?;
-                if word.contains("~SEQ") || word.contains("~LST") {
-                    return Err(Refused::Sequence { line });
-                }
-                apostrophes += bytes[start..end].iter().filter(|byte| **byte == b'\'').count();
-                found.push((Token::Word(word), line));
-                at = end;
-            }
+/// Words as keepalived counts them: blanks part them, and so does a double quote.
+pub(super) fn words(text: &[Char]) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut rest = string(text);
+    loop {
+        let start = rest.trim_start_matches(blank);
+        if start.is_empty() {
+            return words;
         }
+        let (word, after) = match start.strip_prefix('"') {
+            Some(inside) => inside.split_once('"').unwrap_or((inside, "")),
+            None => start.split_at(start.find([' ', '\t', '"']).unwrap_or(start.len())),
+        };
+        words.push(word.to_owned());
+        rest = after.to_owned();
     }
-    Ok(found)
-}
-
-fn end_of_line(bytes: &[u8], from: usize) -> usize {
-    bytes[from..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |length| from + length)
-}
-
-/// One word: its text without quotes, and where it ends.
-fn word(bytes: &[u8], mut at: usize, line: usize) -> Result<(String, usize), Refused> {
-    let mut text = Vec::new();
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'{' | b'}' | b'#' | b'!' => break,
-            byte if byte.is_ascii_whitespace() => break,
-            b'\\' => match bytes.get(at + 1) {
-                None | Some(b'\n' | b'\r') => return Err(Refused::MultiLine { line }),
-                Some(b'"') => return Err(Refused::Quotes { line }),
-                Some(next) => {
-                    text.extend([b'\\', *next]);
-                    at += 2;
-                }
-            },
-            b'"' => {
-                let rest = &bytes[at + 1..end_of_line(bytes, at)];
-                let length = rest.iter().position(|byte| *byte == b'"').ok_or(Refused::Quotes { line })?;
-                // keepalived's two readers disagree about `\"`.
-                if rest[..length].ends_with(b"\\") {
-                    return Err(Refused::Quotes { line });
-                }
-                text.extend(&rest[..length]);
-                at += length + 2;
-            }
-            b'$' if bytes.get(at + 1) == Some(&b'{') => {
-                let rest = &bytes[at..end_of_line(bytes, at)];
-                let length = rest.iter().position(|byte| *byte == b'}').ok_or(Refused::Unbalanced { line })?;
-                text.extend(&rest[..=length]);
-                at += length + 1;
-            }
-            other => {
-                text.push(*other);
-                at += 1;
-            }
-        }
-    }
-    Ok((String::from_utf8_lossy(&text).into_owned(), at))
 }

@@ -1,112 +1,78 @@
-//! What `keepalived.conf` says, and the one change that is made to it.
+//! What keepalived's configuration says, and the one change that is made to it.
 //!
-//! Owns the text: where an instance ends, what it sets, and the marked block that overrides it. Reads only what is sure
-//! to be read as keepalived reads it, and refuses the rest by name. It must not know nodes or running daemons.
+//! Owns the text of all files the daemon reads: where an instance ends, what it sets, and the marked block that
+//! overrides it. Reads only what is sure to be read as keepalived reads it, and refuses the rest by name. It must not
+//! know nodes or running daemons.
 
+mod blocks;
+mod define;
 mod edit;
+mod extract;
 mod lex;
+mod read;
+mod refused;
 #[cfg(test)]
 mod tests;
 
-use lex::Statement;
+use std::{collections::BTreeMap, net::IpAddr};
 
-pub use edit::{clear, override_of, raise};
+pub use edit::{clear, overrides, raise};
+pub use extract::parse;
+pub use read::include_lines;
+pub use refused::{At, Refused};
 
-/// Why a configuration is not changed by a program.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// The instance is not there.
-    #[error("there is no `vrrp_instance {name}` in the main file{}", elsewhere(*includes))]
-    NotFound {
-        /// Its name.
-        name: String,
-        /// Whether other files are included.
-        includes: bool,
-    },
-    /// The instance is there more than once.
-    #[error("`vrrp_instance {name}` is defined {times} times")]
-    Found {
-        /// Its name.
-        name: String,
-        /// How often.
-        times: usize,
-    },
-    /// A part of the instance comes from another file.
-    #[error("line {line}: an `include` inside `vrrp_instance {name}`")]
-    IncludeInside {
-        /// Its name.
-        name: String,
-        /// Where.
-        line: usize,
-    },
-    /// Members of a sync group move together or not at all.
-    #[error("`vrrp_instance {name}` belongs to sync group `{group}`, whose members must all be changed together")]
-    SyncGroup {
-        /// Its name.
-        name: String,
-        /// The group.
-        group: String,
-    },
-    /// A backslash joins lines.
-    #[error("line {line}: a definition over several lines")]
-    MultiLine {
-        /// Where.
-        line: usize,
-    },
-    /// A generated sequence of lines.
-    #[error("line {line}: `~SEQ` or `~LST` generates lines")]
-    Sequence {
-        /// Where.
-        line: usize,
-    },
-    /// A definition that may open or close blocks where it is used.
-    #[error("line {line}: a definition with a brace")]
-    Definition {
-        /// Where.
-        line: usize,
-    },
-    /// The name of an instance depends on a definition.
-    #[error("line {line}: the name of an instance contains `$`")]
-    VariableName {
-        /// Where.
-        line: usize,
-    },
-    /// Quotes that do not end, or that escapes make ambiguous.
-    #[error("line {line}: quotes that cannot be read safely")]
-    Quotes {
-        /// Where.
-        line: usize,
-    },
-    /// Braces do not match.
-    #[error("line {line}: braces do not match")]
-    Unbalanced {
-        /// Where.
-        line: usize,
-    },
-    /// The override block is not as it was written.
-    #[error("line {line}: the block between `# BEGIN rollup` and `# END rollup` was changed by hand")]
-    HandEdited {
-        /// Where.
-        line: usize,
-    },
-    /// A priority that VRRP gives another meaning.
-    #[error("priority {0} is outside 1 to 254")]
-    Priority(u8),
+/// Everything the daemon reads, as read on one node.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Files {
+    /// Absolute path of the main file.
+    pub main: String,
+    /// Absolute path to text, the main file among them.
+    pub texts: BTreeMap<String, String>,
+    /// What the node itself made of each `include`.
+    pub includes: Vec<Include>,
+    /// The `config-id` of the running daemon: its option `-i`, or the host's name up to the first dot. `None`: unknown.
+    pub id: Option<String>,
 }
 
-fn elsewhere(includes: bool) -> &'static str {
-    if includes { "; it may be in an included file" } else { "" }
+impl Files {
+    /// A configuration of one file.
+    pub fn single(main: impl Into<String>, text: impl Into<String>) -> Self {
+        let main = main.into();
+        Self { texts: BTreeMap::from([(main.clone(), text.into())]), main, ..Self::default() }
+    }
 }
 
-/// A whole configuration file, as far as the address is concerned.
+/// One `include` and the files it brings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Include {
+    /// Absolute path of the file it stands in.
+    pub from: String,
+    /// Its line, counted from 1.
+    pub line: usize,
+    /// `include`, `includer`, `includem`, `includew`, `includeb` or `includea`.
+    pub keyword: String,
+    /// The rest of its line, without a comment.
+    pub pattern: String,
+    /// Absolute paths, in the order keepalived reads them: what the pattern matches, seen from the directory of `from`,
+    /// without directories and without files that anybody may execute, which keepalived skips.
+    pub matched: Vec<String>,
+}
+
+/// The whole configuration, as far as the address is concerned.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// Every `vrrp_instance` of the file, in order.
+    /// Every `vrrp_instance`, in the order keepalived reads them.
     pub instances: Vec<Instance>,
-    /// Every `vrrp_sync_group`: its name and its members.
-    pub groups: Vec<(String, Vec<String>)>,
-    /// Whether other files are included.
-    pub includes: bool,
+    /// Every `vrrp_sync_group`.
+    pub groups: Vec<Group>,
+    /// Every `track_file NAME { … }` of the top level.
+    pub trackers: Vec<FileTracker>,
+    /// `vrrp_version` of `global_defs`; 2 when it is not said.
+    pub version: u8,
+    /// `vrrp_down_timer_adverts` of `global_defs`; 3 when it is not said.
+    pub down_adverts: u64,
+    /// Absolute path of each file, once for each time it is read.
+    pub(crate) read: Vec<String>,
 }
 
 /// One `vrrp_instance`.
@@ -114,23 +80,27 @@ pub struct Config {
 pub struct Instance {
     /// Its name.
     pub name: String,
-    /// Byte offset of its opening brace.
+    /// Absolute path of the file it stands in.
+    pub file: String,
+    /// Line of its keyword.
+    pub line: usize,
+    /// Byte offset of its opening brace in that file.
     pub open: usize,
-    /// Byte offset of its closing brace.
+    /// Byte offset of its closing brace in that file.
     pub close: usize,
     /// `interface`.
     pub interface: Option<String>,
-    /// `state`, the first state.
+    /// `state`, the first state; BACKUP when it is not said.
     pub state: Option<String>,
     /// `virtual_router_id`.
     pub virtual_router_id: Option<u8>,
-    /// `priority`, the last one; `None` when the text does not settle it (a definition, a condition, an include).
+    /// `priority`, the last one; `None` when it is not said or the texts do not settle it.
     pub priority: Option<u8>,
     /// `advert_int`.
     pub advert_millis: Option<u64>,
-    /// `nopreempt` without a later `preempt`.
+    /// `nopreempt` without a later `preempt`; also when the texts do not settle it.
     pub nopreempt: bool,
-    /// `preempt_delay`.
+    /// `preempt_delay`; the longest there is when the texts do not settle it.
     pub preempt_delay_millis: u64,
     /// VRRP version, from the instance or from `global_defs`.
     pub version: u8,
@@ -138,117 +108,120 @@ pub struct Instance {
     pub down_adverts: u64,
     /// Addresses, as written, without prefix length.
     pub addresses: Vec<String>,
-    /// Which kinds of tracking it uses (`track_interface`, `track_script` …).
-    pub tracks: Vec<String>,
-    /// Line of the first `include` inside.
-    pub include_inside: Option<usize>,
+    /// Whether adverts go to named peers (`unicast_peer`).
+    pub unicast: bool,
+    /// What it tracks.
+    pub tracks: Vec<Track>,
+    /// The sync group it is a member of.
+    pub group: Option<String>,
 }
 
-/// Reads a configuration file.
-pub fn parse(text: &str) -> Result<Config, Refused> {
-    let statements = lex::statements(text)?;
-    let global = |keyword: &str| {
-        let blocks = statements.iter().filter(|s| s.keyword() == "global_defs").filter_map(|s| s.block.as_ref());
-        blocks.flat_map(|block| &block.statements).rfind(|s| s.keyword() == keyword).and_then(|s| s.number())
-    };
-    let (version, down_adverts): (u8, u8) =
-        (global("vrrp_version").unwrap_or(2), global("vrrp_down_timer_adverts").unwrap_or(3));
-    let mut config = Config { instances: Vec::new(), groups: Vec::new(), includes: false };
-    for statement in &statements {
-        match statement.keyword() {
-            "vrrp_instance" => config.instances.push(instance(statement, version, down_adverts.into())?),
-            "vrrp_sync_group" => config.groups.push(group(statement)),
-            _ => {}
+/// One thing that an instance or a sync group tracks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Track {
+    /// What kind of thing.
+    pub kind: TrackKind,
+    /// Its name.
+    pub name: String,
+    /// `weight`, where it is said here. Without one the tracker's own counts; a tracker without weight is a fault.
+    pub weight: Option<i32>,
+    /// `reverse`: the weight counts the other way round.
+    pub reverse: bool,
+}
+
+/// The kinds of things that are tracked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TrackKind {
+    /// `track_script`.
+    Script,
+    /// `track_file`.
+    File,
+    /// `track_interface`.
+    Interface,
+    /// `track_process`.
+    Process,
+    /// `track_bfd`.
+    Bfd,
+}
+
+impl TrackKind {
+    /// The keyword of an instance or of a group.
+    pub fn keyword(self) -> &'static str {
+        match self {
+            Self::Script => "track_script",
+            Self::File => "track_file",
+            Self::Interface => "track_interface",
+            Self::Process => "track_process",
+            Self::Bfd => "track_bfd",
         }
     }
-    config.includes = any(&statements, &|statement| statement.keyword().starts_with("include"));
-    Ok(config)
+}
+
+/// One `vrrp_sync_group`: its instances change state together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// Names of its instances.
+    pub members: Vec<String>,
+    /// What the group as a whole tracks.
+    pub tracks: Vec<Track>,
+    /// `sync_group_tracking_weight`: weights of trackers of single members count. Without it a weighted tracker of a
+    /// member is a fault.
+    pub member_weights: bool,
+}
+
+/// A file whose number is added to priorities: `track_file NAME { … }`, before 2.1.0 `vrrp_track_file`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileTracker {
+    /// Its name.
+    pub name: String,
+    /// Absolute path of the file with the number; `None` when the texts do not settle it.
+    pub file: Option<String>,
+    /// `weight`: what the number is multiplied by. 1 when it is not said; `None` when the texts do not settle it.
+    pub weight: Option<i32>,
+    /// `reverse`: the number is subtracted.
+    pub reverse: bool,
 }
 
 impl Config {
     /// The instance of this name, when a program may change it.
     pub fn editable(&self, name: &str) -> Result<&Instance, Refused> {
-        let name_of = || name.to_owned();
-        let mut found = self.instances.iter().filter(|instance| instance.name == name);
-        let Some(instance) = found.next() else {
-            return Err(Refused::NotFound { name: name_of(), includes: self.includes });
+        let found: Vec<&Instance> = self.instances.iter().filter(|instance| instance.name == name).collect();
+        let name = name.to_owned();
+        match found[..] {
+            [] => Err(Refused::NotFound { name, files: self.read.clone() }),
+            [instance] => Ok(instance),
+            [first, ref others @ ..] if others.iter().all(|other| other.at() == first.at()) => {
+                Err(Refused::IncludedTwice { name, at: first.at(), times: found.len() })
+            }
+            ref all => Err(Refused::Found { name, at: all.iter().map(|instance| instance.at()).collect() }),
+        }
+    }
+
+    /// The instance of this name and, when it is in a sync group, all others of the group: they move together.
+    pub fn members(&self, name: &str) -> Vec<&Instance> {
+        let group = self.groups.iter().find(|group| group.members.iter().any(|member| member == name));
+        let together = |instance: &&Instance| match group {
+            Some(group) => group.members.contains(&instance.name),
+            None => instance.name == name,
         };
-        let more = found.count();
-        if more > 0 {
-            return Err(Refused::Found { name: name_of(), times: more + 1 });
-        }
-        if let Some(line) = instance.include_inside {
-            return Err(Refused::IncludeInside { name: name_of(), line });
-        }
-        if let Some((group, _)) = self.groups.iter().find(|(_, members)| members.iter().any(|member| member == name)) {
-            return Err(Refused::SyncGroup { name: name_of(), group: group.clone() });
-        }
-        Ok(instance)
+        self.instances.iter().filter(together).collect()
     }
 
     /// The instances that hold this address.
-    pub fn holding(&self, address: std::net::IpAddr) -> Vec<&Instance> {
+    pub fn holding(&self, address: IpAddr) -> Vec<&Instance> {
         self.instances.iter().filter(|instance| instance.holds(address)).collect()
     }
 }
 
 impl Instance {
     /// Whether the text names this address for the instance.
-    pub fn holds(&self, address: std::net::IpAddr) -> bool {
+    pub fn holds(&self, address: IpAddr) -> bool {
         self.addresses.iter().any(|text| text.parse() == Ok(address))
     }
-}
 
-fn any(statements: &[Statement], test: &dyn Fn(&Statement) -> bool) -> bool {
-    statements.iter().any(|s| test(s) || s.block.as_ref().is_some_and(|block| any(&block.statements, test)))
-}
-
-fn first_include(statements: &[Statement]) -> Option<usize> {
-    statements.iter().find_map(|statement| {
-        let inside = || first_include(&statement.block.as_ref()?.statements);
-        if statement.keyword().starts_with("include") { Some(statement.line) } else { inside() }
-    })
-}
-
-fn group(statement: &Statement) -> (String, Vec<String>) {
-    let blocks = statement.block.iter().flat_map(|block| &block.statements).filter(|s| s.keyword() == "group");
-    let members = blocks.filter_map(|s| s.block.as_ref()).flat_map(|block| &block.statements);
-    let members = members.flat_map(|member| member.words.iter().cloned()).collect();
-    (statement.words.get(1).cloned().unwrap_or_default(), members)
-}
-
-fn instance(statement: &Statement, version: u8, down_adverts: u64) -> Result<Instance, Refused> {
-    let line = statement.line;
-    let (Some(name), Some(block)) = (statement.words.get(1), &statement.block) else {
-        return Err(Refused::Unbalanced { line });
-    };
-    if name.contains('$') {
-        return Err(Refused::VariableName { line });
+    fn at(&self) -> At {
+        At { file: self.file.clone(), line: self.line }
     }
-    let inside = &block.statements;
-    let all = |keyword: &'static str| inside.iter().filter(move |s| s.keyword() == keyword);
-    let last = |keyword: &'static str| all(keyword).next_back();
-    let text = |keyword| last(keyword).and_then(|s| s.words.get(1).cloned());
-    let include_inside = first_include(inside);
-    let settled = include_inside.is_none() && all("priority").all(|s| !s.conditional);
-    let preempt = inside.iter().rfind(|s| matches!(s.keyword(), "preempt" | "nopreempt"));
-    let addresses = all("virtual_ipaddress").chain(all("virtual_ipaddress_excluded"));
-    let addresses = addresses.filter_map(|s| s.block.as_ref()).flat_map(|block| &block.statements);
-    Ok(Instance {
-        name: name.clone(),
-        open: block.open,
-        close: block.close,
-        interface: text("interface"),
-        state: text("state"),
-        virtual_router_id: last("virtual_router_id").and_then(Statement::number),
-        priority: last("priority").filter(|_| settled).and_then(Statement::number),
-        advert_millis: last("advert_int").and_then(Statement::millis),
-        nopreempt: preempt.is_some_and(|s| s.keyword() == "nopreempt"),
-        preempt_delay_millis: last("preempt_delay").and_then(Statement::millis).unwrap_or(0),
-        version: last("version").and_then(Statement::number).unwrap_or(version),
-        down_adverts: last("down_timer_adverts").and_then(Statement::number).unwrap_or(down_adverts),
-        addresses: addresses.map(|s| s.keyword().split('/').next().unwrap_or_default().to_owned()).collect(),
-        tracks: inside.iter().map(|s| s.keyword().to_owned()).filter(|word| word.starts_with("track_")).collect(),
-        include_inside,
-    })
 }

@@ -1,7 +1,9 @@
-//! The daemon's own account of itself: its JSON dump.
+//! The daemon's own account of itself: its JSON dump, and the one in words ([`text`]).
 //!
-//! Owns the two forms of that text (a list up to keepalived 2.2.7, an object after). Counters and states that a version
+//! Owns the two forms of the JSON text (a list up to keepalived 2.2.7, an object after). Counters and states that a version
 //! does not write stay empty; a text in neither form is no dump at all.
+
+pub(crate) mod text;
 
 use rollup_model::Span;
 use serde::{Deserialize, Serialize};
@@ -68,7 +70,21 @@ pub struct Running {
     pub adverts_received: Option<u64>,
     /// Adverts sent since the daemon started.
     pub adverts_sent: Option<u64>,
+    /// Adverts heard and refused since the daemon started: another password, other addresses, another interval.
+    pub errors: u64,
 }
+
+/// Counters of adverts that were heard and refused.
+const ERRORS: [&str; 8] = [
+    "packet_len_err",
+    "advert_interval_err",
+    "ip_ttl_err",
+    "invalid_type_rcvd",
+    "addr_list_err",
+    "invalid_authtype",
+    "authtype_mismatch",
+    "auth_failure",
+];
 
 /// Reads a dump. `None`: the text is in no known form.
 pub(crate) fn parse(text: &str) -> Option<Vec<Running>> {
@@ -118,5 +134,6 @@ fn instance(value: &Value) -> Option<Running> {
         addresses: addresses.filter_map(|text| Some(text.split(['/', ' ']).next()?.to_owned())).collect(),
         adverts_received: count("advert_rcvd"),
         adverts_sent: count("advert_sent"),
+        errors: ERRORS.iter().filter_map(|key| count(key)).sum(),
     })
 }
