@@ -1,6 +1,9 @@
 //! The gates: a node that is healthy, a VIP that answers.
 
-use std::time::Duration;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use anyhow::Result;
 use rollup_engine::{Action, Cx, State};
@@ -8,19 +11,29 @@ use rollup_model::{Finding, Severity};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{HealthSubject, http, subject};
+use crate::{HealthFacts, HealthSubject, definition, http};
 
 /// The node is healthy (UPG-6).
+///
+/// Remembers its last look: a unit that was started anew between two looks of one gate starts the watch again, even when
+/// both looks find it well.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Healthy {}
+pub struct Healthy {
+    #[serde(skip)]
+    last: Mutex<Option<HealthFacts>>,
+}
 
 #[async_trait::async_trait]
 impl Action for Healthy {
     async fn check(&self, cx: &Cx<'_>) -> Result<State> {
         let node = cx.node()?;
         let facts = cx.facts(&HealthSubject, node).await?;
-        let mut findings = subject::problems(cx.inventory(), node, &facts, "UPG-6");
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).replace(facts.clone());
+        let mut findings = definition::problems(cx.inventory(), node, &facts, "UPG-6");
+        if let Some(last) = last {
+            findings.extend(definition::restarted(cx.inventory(), node, &last, &facts, "UPG-6"));
+        }
         findings.retain(|finding| finding.severity == Severity::Error);
         if findings.is_empty() {
             return Ok(State::seen(facts.urls.iter().map(|url| &url.body).collect::<Vec<_>>()));
@@ -28,6 +41,10 @@ impl Action for Healthy {
         // systemd has given a failed unit up: waiting longer cannot help.
         let given_up = facts.units.iter().any(|unit| unit.active == "failed");
         Ok(if given_up { State::blocked(findings) } else { State::not_yet(findings) })
+    }
+
+    fn acceptable(&self, finding: &Finding) -> bool {
+        definition::acceptable(&finding.id)
     }
 }
 

@@ -22,7 +22,7 @@ pub struct Answer {
 pub async fn request(url: &str, body: Option<&str>, limit: Duration) -> Result<Answer> {
     #[expect(clippy::disallowed_methods, reason = "a probe from outside has no Cmd; this is its deadline")]
     let answer = tokio::time::timeout(limit, send(url, body)).await;
-    answer.with_context(|| format!("no answer within {} ms", limit.as_millis()))?
+    answer.with_context(|| crate::facts::too_late(limit))?
 }
 
 async fn send(url: &str, body: Option<&str>) -> Result<Answer> {
