@@ -4,17 +4,31 @@
 //! and final-check steps. It must not know what the other subjects look at.
 
 mod actions;
+mod clock;
+mod facts;
+mod findings;
+#[cfg(test)]
+mod fixtures;
+mod forecast;
+mod space;
 mod subject;
+mod tools;
+
+use std::path::PathBuf;
 
 use rollup_engine::Registry;
 use rollup_model::plan::Impact;
 
 pub use actions::{Final, Run};
-pub use subject::{HostFacts, HostSubject};
+pub use facts::{Door, FileSystem, HostFacts, Place, Seen};
+pub use forecast::Forecast;
+pub use subject::HostSubject;
 
-/// Adds this crate's actions and subjects.
-pub fn register(registry: &mut Registry) {
-    registry.subject(HostSubject);
+/// Adds this crate's actions and subjects. `operator`: the directories of this machine that runs write to, the one of
+/// all runs first.
+pub fn register(registry: &mut Registry, operator: Vec<PathBuf>) {
+    registry.subject(HostSubject { operator });
     registry.action::<Run>("precheck.run", Impact::Observe);
     registry.action::<Final>("precheck.final", Impact::Observe);
+    registry.action::<Forecast>("cutover.forecast", Impact::Observe);
 }

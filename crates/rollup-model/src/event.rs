@@ -88,6 +88,22 @@ pub enum Event {
         /// From its first look to its last, in milliseconds.
         millis: u64,
     },
+    /// An operator accepts a failing gate by name (UPG-8); the next process that works on the run goes past it.
+    StepAccepted {
+        /// The step.
+        step: StepId,
+        /// Who.
+        by: Operator,
+        /// Why.
+        reason: String,
+        /// What was wrong when it was accepted.
+        findings: Vec<Finding>,
+    },
+    /// An operator accepts that the forecast is over the budget (VIP-5).
+    DowntimeAccepted {
+        /// Who.
+        by: Operator,
+    },
     /// Clients got no good answer through the VIP for a while.
     Outage {
         /// Reads or writes.
@@ -163,6 +179,8 @@ pub enum Outcome {
     Applied,
     /// Only looked, and seen as wanted.
     Observed,
+    /// Not as wanted, and an operator has accepted that (UPG-8).
+    Accepted,
 }
 
 /// Reads or writes.

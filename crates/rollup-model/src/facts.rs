@@ -51,11 +51,31 @@ pub struct Facts {
     pub bindings: BTreeMap<Role, NodeName>,
     /// node → subject → facts.
     pub nodes: BTreeMap<NodeName, BTreeMap<String, Value>>,
+    /// subject → facts of the operator's own machine.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub operator: BTreeMap<String, Value>,
+    /// When each node was asked.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub asked: BTreeMap<NodeName, Asked>,
+}
+
+/// When a node was asked, by the operator's clock: whatever it says it read in between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// Before the question was sent.
+    pub sent: jiff::Timestamp,
+    /// After the answer had come.
+    pub answered: jiff::Timestamp,
 }
 
 impl Facts {
     /// The facts of one subject on one node, as the type its domain crate defines. `None`: not gathered.
     pub fn get<T: serde::de::DeserializeOwned>(&self, node: &NodeName, subject: &str) -> Option<T> {
         serde_json::from_value(self.nodes.get(node)?.get(subject)?.clone()).ok()
+    }
+
+    /// The facts of one subject about the operator's own machine. `None`: not gathered.
+    pub fn here<T: serde::de::DeserializeOwned>(&self, subject: &str) -> Option<T> {
+        serde_json::from_value(self.operator.get(subject)?.clone()).ok()
     }
 }

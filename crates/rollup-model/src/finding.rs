@@ -10,6 +10,8 @@ use crate::NodeName;
 pub enum Severity {
     /// As expected.
     Ok,
+    /// Not as expected, and the inventory says that this is known and accepted for now.
+    Waived,
     /// Not as expected, but no reason to stop.
     Warning,
     /// A reason not to start, or to stop.
@@ -34,6 +36,12 @@ pub struct Finding {
     pub found: String,
     /// The exact command or key that mends it.
     pub fix: Option<String>,
+    /// What was read, where that says more than `found`: at most some lines, never a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<String>,
+    /// Why it is accepted for now and until when, where a waiver of the inventory says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waived: Option<String>,
 }
 
 impl Finding {
@@ -53,6 +61,8 @@ impl Finding {
             expected: expected.into(),
             found: found.into(),
             fix: None,
+            evidence: None,
+            waived: None,
         }
     }
 
@@ -67,6 +77,13 @@ impl Finding {
     #[must_use]
     pub fn fix(mut self, fix: impl Into<String>) -> Self {
         self.fix = Some(fix.into());
+        self
+    }
+
+    /// The same finding with what was read.
+    #[must_use]
+    pub fn evidence(mut self, evidence: impl Into<String>) -> Self {
+        self.evidence = Some(evidence.into());
         self
     }
 

@@ -45,6 +45,20 @@ pub struct StepRecord {
     pub findings: Vec<Finding>,
     /// Whether its change was taken back when it failed.
     pub undone: bool,
+    /// Who accepted that it fails, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<Accepted>,
+}
+
+/// An operator's word that a failing gate is no reason to stop (UPG-8).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Accepted {
+    /// Who.
+    pub by: Operator,
+    /// When.
+    pub at: jiff::Timestamp,
+    /// Why.
+    pub reason: String,
 }
 
 impl Default for StepRecord {
@@ -59,6 +73,7 @@ impl Default for StepRecord {
             error: None,
             findings: Vec::new(),
             undone: false,
+            accepted: None,
         }
     }
 }
@@ -115,6 +130,9 @@ pub struct RunState {
     pub meter: MeterTotals,
     /// Notes, oldest first.
     pub notes: Vec<String>,
+    /// Who accepted a forecast over the budget.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub downtime_accepted: Option<Operator>,
     #[serde(skip)]
     meter_before: MeterTotals,
 }
@@ -146,6 +164,7 @@ impl Default for RunState {
             outages: Vec::new(),
             meter: MeterTotals::default(),
             notes: Vec::new(),
+            downtime_accepted: None,
             meter_before: MeterTotals::default(),
         }
     }
@@ -206,6 +225,11 @@ impl RunState {
                 entry.undone = *undone;
                 entry.millis = Some(*millis);
             }
+            Event::StepAccepted { step, by, reason, .. } => {
+                let accepted = Accepted { by: by.clone(), at: record.at, reason: reason.clone() };
+                self.touch(step).accepted = Some(accepted);
+            }
+            Event::DowntimeAccepted { by } => self.downtime_accepted = Some(by.clone()),
             Event::Outage { side, since, millis, during } => {
                 self.outages.push(Outage { side: *side, since: *since, millis: *millis, during: during.clone() })
             }

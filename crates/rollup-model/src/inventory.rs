@@ -4,15 +4,17 @@
 //! `kebab-case`. Lengths of time are texts such as `30s`. The plan stores the whole inventory, so a resumed run never
 //! reads this file again.
 
+mod limits;
 mod load;
-
-use std::net::IpAddr;
+mod vip;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{NodeName, Span};
 
-pub use load::load;
+pub use limits::Limits;
+pub use load::{OPEN, load, load_against};
+pub use vip::{Keepalived, Vip, VipStrategy};
 
 /// Everything the tool must be told about a system.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +46,12 @@ pub struct Inventory {
     pub package: PackagePolicy,
     /// The probe that counts interruption through the VIP.
     pub meter: Option<Meter>,
+    /// What `rollup health serve` does on a node.
+    #[serde(default)]
+    pub health: HealthServer,
+    /// Findings of checks that are known and accepted for now.
+    #[serde(default)]
+    pub waivers: Vec<Waiver>,
     /// Every limit of the playbooks, by name.
     #[serde(default)]
     pub limits: Limits,
@@ -107,38 +115,6 @@ impl Node {
     /// The address the other nodes use.
     pub fn peer_address(&self) -> &str {
         self.peer_address.as_deref().unwrap_or(&self.host)
-    }
-}
-
-/// The address that clients use.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Vip {
-    /// The address alone, without prefix length.
-    pub address: IpAddr,
-    /// Asked from outside through the VIP; the answer's `node` field, where there is one, must name the owner.
-    pub health_url: Option<String>,
-}
-
-/// What moves the address.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Keepalived {
-    /// The main configuration file on the nodes.
-    pub config: String,
-    /// The systemd unit.
-    pub unit: String,
-    /// The `vrrp_instance` that holds the VIP. Default: the one instance that names the VIP.
-    pub instance: Option<String>,
-}
-
-impl Default for Keepalived {
-    fn default() -> Self {
-        Self {
-            config: "/etc/keepalived/keepalived.conf".to_owned(),
-            unit: "keepalived.service".to_owned(),
-            instance: None,
-        }
     }
 }
 
@@ -328,103 +304,34 @@ pub struct Meter {
     pub timeout: Span,
 }
 
-/// Every limit of the playbooks, by name: a playbook's policy says `"limit:vip_switch"`.
+/// What `rollup health serve` does on a node (HLT-1).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// One remote command that is expected to be short.
-    pub command: Span,
-    /// The upgrade of one node in all (UPG-7).
-    pub node: Span,
-    /// Until the VIP is seen on its new owner (VIP-2).
-    pub vip_switch: Span,
-    /// Until the database's roles have changed.
-    pub db_switchover: Span,
-    /// Until a started service is healthy (UPG-6).
-    pub health: Span,
-    /// How long a healthy service is watched (UPG-6).
-    pub soak: Span,
-    /// How many good checks in a row the watch needs.
-    pub soak_checks: u32,
-    /// Until units have stopped and their processes are gone.
-    pub stop: Span,
-    /// Until units are active.
-    pub start: Span,
-    /// One migration in all, its retries included.
-    pub migration: Span,
-    /// How long one attempt of a migration may wait for a lock and so queue writers behind it.
-    pub lock_timeout: Span,
-    /// Until the standby has replayed what the primary had written.
-    pub replay: Span,
-    /// The database backup.
-    pub backup: Span,
-    /// Distribution of the package to one node.
-    pub distribute: Span,
-    /// One run of the config sync.
-    pub sync: Span,
+pub struct HealthServer {
+    /// Address and port that it listens on.
+    pub listen: std::net::SocketAddr,
+    /// Limit for one look at everything; what has not answered then is not healthy.
+    pub timeout: Span,
 }
 
-impl Default for Limits {
+impl Default for HealthServer {
     fn default() -> Self {
-        Self {
-            command: Span::secs(30),
-            node: Span::secs(15 * 60),
-            vip_switch: Span::secs(30),
-            db_switchover: Span::secs(60),
-            health: Span::secs(30),
-            soak: Span::secs(30),
-            soak_checks: 3,
-            stop: Span::secs(90),
-            start: Span::secs(120),
-            migration: Span::secs(5 * 60),
-            lock_timeout: Span::secs(3),
-            replay: Span::secs(5 * 60),
-            backup: Span::secs(60 * 60),
-            distribute: Span::secs(30 * 60),
-            sync: Span::secs(5 * 60),
-        }
+        Self { listen: std::net::SocketAddr::from(([127, 0, 0, 1], 7480)), timeout: Span::secs(2) }
     }
 }
 
-impl Limits {
-    /// The limit that a playbook calls by this name.
-    pub fn get(&self, name: &str) -> Option<Span> {
-        Some(match name {
-            "command" => self.command,
-            "node" => self.node,
-            "vip_switch" => self.vip_switch,
-            "db_switchover" => self.db_switchover,
-            "health" => self.health,
-            "soak" => self.soak,
-            "stop" => self.stop,
-            "start" => self.start,
-            "migration" => self.migration,
-            "lock_timeout" => self.lock_timeout,
-            "replay" => self.replay,
-            "backup" => self.backup,
-            "distribute" => self.distribute,
-            "sync" => self.sync,
-            _ => return None,
-        })
-    }
-
-    /// All names that [`Limits::get`] knows, for "did you mean".
-    pub const NAMES: [&str; 14] = [
-        "command",
-        "node",
-        "vip_switch",
-        "db_switchover",
-        "health",
-        "soak",
-        "stop",
-        "start",
-        "migration",
-        "lock_timeout",
-        "replay",
-        "backup",
-        "distribute",
-        "sync",
-    ];
+/// A finding that is known and accepted for now (PRE-10).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Waiver {
+    /// Id of the check.
+    pub check: String,
+    /// Only on this node. Default: wherever it is found.
+    pub node: Option<NodeName>,
+    /// Why it is accepted.
+    pub reason: String,
+    /// The last day on which it is, `YYYY-MM-DD`, UTC. From the next day on the waiver itself is an error.
+    pub until: jiff::civil::Date,
 }
 
 impl Inventory {

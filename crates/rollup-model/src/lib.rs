@@ -3,6 +3,7 @@
 //! This crate is pure: no I/O, no clock, no async. It must not know SSH, terminals or any domain action; everything
 //! here can be tested with values alone.
 
+pub mod check;
 pub mod compile;
 pub mod diagnostic;
 pub mod event;
@@ -17,12 +18,14 @@ pub mod playbook;
 pub mod release;
 pub mod rollback;
 pub mod span;
+pub mod waiver;
 pub mod way_back;
 
+pub use check::Check;
 pub use compile::{Known, Resolution, compile};
 pub use diagnostic::Diagnostic;
 pub use event::{Event, Outcome, Record, Sink};
-pub use facts::{Facts, Role};
+pub use facts::{Asked, Facts, Role};
 pub use finding::{Finding, Severity};
 pub use fold::{RunState, StepState};
 pub use id::{NodeName, PhaseId, RunId, StepId};

@@ -66,6 +66,8 @@ pub enum Kind {
     Backup,
     /// There is no way back from here on.
     Finalize,
+    /// The nodes change their parts, or a change of parts that was broken off is put in order; versions stay.
+    Switch,
 }
 
 /// A stage of a plan.

@@ -5,13 +5,57 @@ use std::{collections::BTreeSet, ops::Range};
 use toml::de::{DeTable, DeValue};
 
 use super::Inventory;
-use crate::diagnostic::{Diagnostic, read_toml};
+use crate::{
+    Check,
+    diagnostic::{Diagnostic, read_toml},
+    waiver,
+};
 
-/// Reads an inventory, or says everything that is wrong with it.
+/// The value of a key that nobody has answered yet. `rollup init` writes it below its question; no key may have it.
+pub const OPEN: &str = "?";
+
+/// Reads an inventory, or says everything that is wrong with it, apart from what its waivers name.
 pub fn load(text: &str) -> Result<Inventory, Vec<Diagnostic>> {
+    read(text, None)
+}
+
+/// The same; its waivers must name checks that there are, and that may be waived.
+pub fn load_against(text: &str, checks: &[Check]) -> Result<Inventory, Vec<Diagnostic>> {
+    read(text, Some(checks))
+}
+
+fn read(text: &str, checks: Option<&[Check]>) -> Result<Inventory, Vec<Diagnostic>> {
+    // First, since what else is wrong then mostly follows from it.
+    let open = open_questions(text);
+    if !open.is_empty() {
+        return Err(open);
+    }
     let inventory: Inventory = read_toml(text)?;
-    let problems = check(&inventory, text);
+    let mut problems = check(&inventory, text);
+    if let Some(checks) = checks {
+        let places = Places::of(text);
+        let waivers = waiver::problems(&inventory, checks).into_iter();
+        problems.extend(waivers.map(|(path, problem)| problem.at(places.span(&path.each_ref().map(String::as_str)))));
+    }
     if problems.is_empty() { Ok(inventory) } else { Err(problems) }
+}
+
+fn open_questions(text: &str) -> Vec<Diagnostic> {
+    let mut open = Vec::new();
+    let document = DeTable::parse(text).ok();
+    let mut left: Vec<_> = document.iter().flat_map(|table| table.get_ref().values()).collect();
+    while let Some(value) = left.pop() {
+        match value.get_ref() {
+            DeValue::Table(table) => left.extend(table.values()),
+            DeValue::Array(items) => left.extend(items.iter()),
+            DeValue::String(word) if word == OPEN => open.push(value.span()),
+            _ => {}
+        }
+    }
+    open.sort_by_key(|span| span.start);
+    let message = format!("expected an answer to the question above, found `{OPEN}`");
+    let hint = "`rollup init` could not know it: write the value, then delete the question";
+    open.into_iter().map(|span| Diagnostic::new(message.clone()).at(Some(span)).hint(hint)).collect()
 }
 
 fn check(inventory: &Inventory, text: &str) -> Vec<Diagnostic> {
@@ -210,6 +254,44 @@ units = ["orders-api.service"]
         for line in ["rollup.toml:8", "rollup.toml:9", "rollup.toml:14", "rollup.toml:18"] {
             assert!(page.contains(line), "{line} in\n{page}");
         }
+    }
+
+    #[test]
+    fn a_waiver_of_an_unknown_check_or_of_one_that_is_never_waived_is_a_mistake_at_its_line_pre_10() {
+        let checks =
+            [Check::new("database.lag", "PRE-4", "lag"), Check::new("vip.owner", "PRE-3", "owner").never_waived()];
+        let waiver = |check: &str, node: &str, reason: &str| {
+            format!("[[waivers]]\ncheck='{check}'\nnode='{node}'\nreason='{reason}'\nuntil='2026-12-31'\n")
+        };
+        let good = format!("{GOOD}{}", waiver("database.lag", "node-b", "T-7"));
+        assert_eq!(load_against(&good, &checks).unwrap().waivers.len(), 1);
+        let bad = format!("{GOOD}{}{}", waiver("database.lagg", "node-c", " "), waiver("vip.owner", "node-a", "T-7"));
+        let problems = load_against(&bad, &checks).unwrap_err();
+        let page = problems.iter().map(|p| p.render("rollup.toml", &bad, false)).collect::<Vec<_>>().join("\n");
+        for text in [
+            "there is no check `database.lagg`",
+            "did you mean `database.lag`?",
+            "rollup.toml:20",
+            "there is no node `node-c`",
+            "expected a reason, found none",
+            "`vip.owner` can never be waived",
+            "rollup.toml:25",
+        ] {
+            assert!(page.contains(text), "{text} in\n{page}");
+        }
+    }
+
+    #[test]
+    fn every_open_question_is_reported_at_its_line_and_nothing_else() {
+        let text = GOOD
+            .replace("\"10.78.0.100\"", "\"?\"")
+            .replace("[\"orders-api.service\"]", "[\"?\"]")
+            .replace("/var/lib/postgresql/15/main", "relative");
+        let problems = load(&text).unwrap_err();
+        let page = problems.iter().map(|p| p.render("rollup.toml", &text, false)).collect::<Vec<_>>().join("\n");
+        assert_eq!(problems.len(), 2, "{page}");
+        assert!(page.contains("rollup.toml:11:11") && page.contains("rollup.toml:18:10"), "{page}");
+        assert!(page.contains("answer to the question above"), "{page}");
     }
 
     #[test]
