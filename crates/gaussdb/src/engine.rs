@@ -15,8 +15,8 @@ use rollup_remote::{Cmd, RemoteError};
 use serde::Deserialize;
 
 use crate::{
-    Applied, BackupRecord, DatabaseFacts, DrillRecord, Lsn, facts::AppliedKind, place::Places, postgresql::PostgreSql,
-    sql::Refusal,
+    Applied, BackupRecord, DatabaseFacts, DrillRecord, Lsn, Write, facts::AppliedKind, place::Places,
+    postgresql::PostgreSql, sql::Refusal,
 };
 
 /// One database server: what every command must know.
@@ -63,6 +63,9 @@ pub(crate) enum Ending {
     Standby(Lsn),
 }
 
+/// What a node prints that could become the primary at once.
+pub(crate) const READY: &str = "ready";
+
 /// A standby's own answer to "how far are you".
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -88,6 +91,10 @@ pub(crate) enum Promotion {
 pub(crate) trait Engine: Migrations + Archives {
     /// The script of the subject `database`.
     fn probe(&self, at: At<'_>, peer: Option<&Node>) -> Probe;
+    /// The script of the subject `database-write`.
+    fn write_probe(&self, at: At<'_>) -> Probe;
+    /// Reads what it printed.
+    fn read_write(&self, text: &str) -> Result<Write>;
     /// Reads what the probe printed.
     fn parse(&self, text: &str) -> Result<DatabaseFacts>;
 
@@ -107,8 +114,11 @@ pub(crate) trait Engine: Migrations + Archives {
     fn demote(&self, at: At<'_>, next: &Node) -> Cmd;
     /// Reads up to where `next` must replay.
     fn read_ending(&self, text: &str) -> Result<Ending>;
-    /// Waits until everything up to `ending` is replayed, then promotes.
-    fn promote(&self, at: At<'_>, ending: Ending) -> Cmd;
+    /// Connects and prints [`READY`]; reads what [`Engine::hand_over`] says, waits until all of it is replayed, then
+    /// promotes. An end of input instead means that nobody asked.
+    fn promote(&self, at: At<'_>) -> Cmd;
+    /// Up to where the next primary must replay, as the input of [`Engine::promote`].
+    fn hand_over(&self, ending: Ending) -> String;
     /// Whether a failed [`Engine::promote`] can have promoted.
     fn promotion(&self, error: &RemoteError) -> Promotion;
     /// Makes a stopped server, or a standby, follow `primary`.

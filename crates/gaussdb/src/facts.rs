@@ -102,6 +102,12 @@ pub struct Server {
     pub slots: Vec<String>,
     /// How many tablespaces lie outside the data directory.
     pub tablespaces: u32,
+    /// A standby was told to wait with replay.
+    #[serde(default)]
+    pub replay_paused: bool,
+    /// How long a standby waits before it replays a commit, in milliseconds.
+    #[serde(default)]
+    pub apply_delay_ms: u64,
 }
 
 /// A checkpoint.

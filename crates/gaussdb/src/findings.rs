@@ -2,7 +2,7 @@
 
 use rollup_engine::{FindingCx, Stage};
 use rollup_model::{
-    Finding, Inventory, NodeName, Release,
+    Check, Finding, Inventory, NodeName, Release, Span,
     inventory::{Database, Node, Switchover},
     release::MigrationPhase,
 };
@@ -19,6 +19,30 @@ type Nodes<'a> = [(&'a NodeName, DatabaseFacts)];
 fn pre4(id: &str, good: bool, expected: impl Into<String>, found: impl Into<String>) -> Finding {
     Finding::check(id, "PRE-4", good, expected, found)
 }
+
+/// Every id that [`all`] answers.
+pub(crate) const CHECKS: [Check; 20] = [
+    Check::new("database.readable", "PRE-4", "what the database says of itself can be read"),
+    Check::new("database.engine", "PRE-4", "the engine is one that this version knows").never_waived(),
+    Check::new("database.primary", "PRE-4", "exactly one primary").never_waived(),
+    Check::new("database.running", "PRE-4", "a server that answers on every node").never_waived(),
+    Check::new("database.identity", "PRE-4", "both nodes belong to one cluster").never_waived(),
+    Check::new("database.transactions", "PRE-4", "no transaction that has been open for long"),
+    Check::new("database.leftovers", "PRE-4", "nothing left of a way back beside the data directory"),
+    Check::new("database.settings", "PRE-4", "settings that replication and backup need"),
+    Check::new("database.backup-login", "PRE-4", "a replication login for the backup"),
+    Check::new("database.tablespaces", "PRE-4", "no tablespaces outside the data directory"),
+    Check::new("database.writable", "PRE-4", "a primary that is not set read-only"),
+    Check::new("database.signal", "PRE-4", "no standby.signal on the primary"),
+    Check::new("database.return-login", "PRE-4", "a replication login for the way after the switchover"),
+    Check::new("database.synchronous", "PRE-4", "no commit that waits for a standby"),
+    Check::new("database.slots", "PRE-4", "no physical replication slots that would be left behind"),
+    Check::new("database.replication", "PRE-4", "a standby that streams from the primary"),
+    Check::new("database.lag", "PRE-4", "how far the standby's own replay is behind"),
+    Check::new("database.paused", "PRE-4", "replay is not paused"),
+    Check::new("database.delay", "PRE-4", "no delay before the standby replays"),
+    Check::new("database.migrations", "UPG-2", "the package's migrations can run"),
+];
 
 /// Everything that follows from the facts of all nodes.
 pub(crate) fn all(cx: &FindingCx<'_>, nodes: &Nodes<'_>) -> Vec<Finding> {
@@ -58,6 +82,7 @@ pub(crate) fn all(cx: &FindingCx<'_>, nodes: &Nodes<'_>) -> Vec<Finding> {
             let Some(at) = cx.inventory.node(node) else { continue };
             findings.push(streaming(at, facts, primary, server, nodes.len().saturating_sub(1)));
             findings.push(lag(node, facts, server.current_lsn, database.max_lag_bytes));
+            findings.extend(facts.server.iter().flat_map(|standby| held_back(node, standby, database)));
         }
         if let Some(release) = cx.release {
             findings.push(migrations(primary, facts, release, cx.inventory));
@@ -67,7 +92,7 @@ pub(crate) fn all(cx: &FindingCx<'_>, nodes: &Nodes<'_>) -> Vec<Finding> {
 }
 
 /// Statements as root types them on the node.
-fn psql(database: &Database, statements: &[&str]) -> String {
+pub(crate) fn psql(database: &Database, statements: &[&str]) -> String {
     let statements: Vec<_> = statements.iter().map(|statement| format!("-c '{statement}'")).collect();
     format!("runuser -u {} -- psql -p {} {}", database.os_user, database.port, statements.join(" "))
 }
@@ -249,6 +274,22 @@ pub(crate) fn lag(node: &NodeName, facts: &DatabaseFacts, current: Option<Lsn>, 
     };
     let fix = "wait, or find what slows replay: SELECT * FROM pg_stat_activity on the standby";
     pre4("database.lag", good, expected, found).on(node).fix(fix)
+}
+
+/// What keeps a standby behind on purpose: it could not take over in time.
+fn held_back(node: &NodeName, standby: &Server, database: &Database) -> [Finding; 2] {
+    let paused = if standby.replay_paused { "replay is paused" } else { "it replays" };
+    let delay = standby.apply_delay_ms;
+    let found =
+        if delay == 0 { "none".to_owned() } else { format!("recovery_min_apply_delay {}", Span::millis(delay)) };
+    [
+        pre4("database.paused", !standby.replay_paused, "a standby that replays", paused)
+            .on(node)
+            .fix(psql(database, &["SELECT pg_wal_replay_resume()"])),
+        pre4("database.delay", delay == 0, "no delay before a standby replays", found)
+            .on(node)
+            .fix(psql(database, &["ALTER SYSTEM SET recovery_min_apply_delay = 0", "SELECT pg_reload_conf()"])),
+    ]
 }
 
 fn migrations(node: &NodeName, facts: &DatabaseFacts, release: &Release, inventory: &Inventory) -> Finding {

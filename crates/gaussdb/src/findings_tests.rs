@@ -56,6 +56,14 @@ fn each_flaw_of_the_pair_is_one_finding_that_says_what_was_found_pre_4() {
              found 33644544 bytes (primary at 0/3016000, replayed 0/1000000)",
         ),
         (
+            [primary(), changed(standby(), |_, server| server.replay_paused = true)],
+            "node-b database.paused: expected a standby that replays, found replay is paused",
+        ),
+        (
+            [primary(), changed(standby(), |_, server| server.apply_delay_ms = 300_000)],
+            "node-b database.delay: expected no delay before a standby replays, found recovery_min_apply_delay 5m",
+        ),
+        (
             [primary(), changed(standby(), |_, server| server.replay_lsn = None)],
             "node-b database.lag: expected at most 16777216 bytes not yet replayed, found unknown",
         ),

@@ -30,6 +30,7 @@ mod sql;
 mod subject;
 mod switchover;
 mod unpack;
+mod write;
 
 use rollup_engine::Registry;
 use rollup_model::plan::Impact;
@@ -45,10 +46,12 @@ pub use lsn::{InvalidLsn, Lsn};
 pub use price::{Price, price};
 pub use revert::revertible;
 pub use subject::{DatabaseSubject, backup_source, primary_node};
+pub use write::{Write, WriteSubject};
 
 /// Adds the subject `database` and the actions `db.*`.
 pub fn register(registry: &mut Registry) {
     registry.subject(DatabaseSubject);
+    registry.subject(WriteSubject);
     registry.action::<migrate::Migrate>("db.migrate", Impact::Change);
     registry.action::<replay::Replayed>("db.replayed", Impact::Observe);
     registry.action::<replay::CaughtUp>("db.caught-up", Impact::Observe);

@@ -25,7 +25,7 @@ use rollup_model::inventory::Node;
 use rollup_remote::{Cmd, RemoteError};
 
 use crate::{
-    DatabaseFacts, Lsn,
+    DatabaseFacts, Lsn, Write,
     engine::{At, Ending, Engine, Progress, Promotion},
 };
 
@@ -68,6 +68,14 @@ impl Engine for PostgreSql {
         let peer = peer.map(Node::peer_address).unwrap_or_default();
         let more = [database.unit.as_str(), peer, &database.replication_user, at.node.peer_address()];
         Probe { script: script!("probe.sh"), args: args(at, more) }
+    }
+
+    fn write_probe(&self, at: At<'_>) -> Probe {
+        Probe { script: script!("write.sh"), args: server_args(at) }
+    }
+
+    fn read_write(&self, text: &str) -> Result<Write> {
+        parse::write(text)
     }
 
     fn parse(&self, text: &str) -> Result<DatabaseFacts> {
@@ -116,15 +124,18 @@ impl Engine for PostgreSql {
         }
     }
 
-    fn promote(&self, at: At<'_>, ending: Ending) -> Cmd {
-        let (kind, lsn) = match ending {
-            Ending::Shutdown(lsn) => ("shutdown", lsn.to_string()),
-            Ending::Standby(lsn) => ("standby", lsn.to_string()),
-        };
+    fn promote(&self, at: At<'_>) -> Cmd {
         let wait = PROOF.as_secs().to_string();
-        Cmd::mutate("db.promote", script!("promote.sh"), args(at, [kind, &lsn, &wait]))
+        Cmd::mutate("db.promote", script!("promote.sh"), args(at, [&wait]))
             .run_as(&at.database().os_user)
             .deadline(at.inventory.limits.db_switchover.duration())
+    }
+
+    fn hand_over(&self, ending: Ending) -> String {
+        match ending {
+            Ending::Shutdown(lsn) => format!("shutdown {lsn}\n"),
+            Ending::Standby(lsn) => format!("standby {lsn}\n"),
+        }
     }
 
     fn promotion(&self, error: &RemoteError) -> Promotion {

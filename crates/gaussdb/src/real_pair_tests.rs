@@ -7,12 +7,14 @@
 
 mod archives;
 mod client;
+mod plans;
 mod revert;
 mod rig;
 mod way_back;
 
 use rollup_engine::End;
 use rollup_model::event::StopReason;
+use rollup_remote::{Cmd, Stdin};
 
 use self::{client::Client, rig::Rig};
 use crate::{
@@ -20,6 +22,11 @@ use crate::{
     engine::{Ending, Engine, Migrations},
     postgresql::PostgreSql,
 };
+
+/// The promotion, told up to where to replay before it begins.
+fn promote(at: crate::engine::At<'_>, ending: Ending) -> Cmd {
+    PostgreSql.promote(at).stdin(Stdin::Bytes(PostgreSql.hand_over(ending).into()))
+}
 
 const UPGRADE: &str = "
 node-b db.backup
@@ -36,7 +43,7 @@ async fn an_upgrade_moves_the_primary_there_and_back_and_loses_no_acknowledged_w
     let rig = Rig::new();
     assert_eq!(rig.problems().await, [""; 0], "PRE-4");
     rig.sql("node-a", "create table orders (id serial primary key); create table probe (id int)");
-    let release = rig::release(&[("1.0.0", "create table orders (id int)"), ("2.0.0", ADD_NOTE)]);
+    let release = plans::release(&[("1.0.0", "create table orders (id int)"), ("2.0.0", ADD_NOTE)]);
 
     let client = Client::start();
     let (end, report) = rig.run(UPGRADE, Some(release.clone())).await;
@@ -90,12 +97,12 @@ async fn a_switchover_that_was_cut_off_goes_on_from_every_state_vip_4() {
 
     println!("cut after the promotion, and taken back");
     let ending = rig.demote("node-a", "node-b").await;
-    rig.exec("node-b", &PostgreSql.promote(b, ending)).await.unwrap();
+    rig.exec("node-b", &promote(b, ending)).await.unwrap();
     rig.finishes(back).await;
 
     println!("cut after the rejoin, and taken back at once");
     let ending = rig.demote("node-a", "node-b").await;
-    rig.exec("node-b", &PostgreSql.promote(b, ending)).await.unwrap();
+    rig.exec("node-b", &promote(b, ending)).await.unwrap();
     rig.exec("node-a", &PostgreSql.rejoin(a, b.node)).await.unwrap();
     rig.finishes(back).await;
 
@@ -115,8 +122,8 @@ async fn a_switchover_that_was_cut_off_goes_on_from_every_state_vip_4() {
 
     println!("cut after the promotion");
     let ending = rig.demote("node-a", "node-b").await;
-    rig.exec("node-b", &PostgreSql.promote(b, ending)).await.unwrap();
-    rig.exec("node-b", &PostgreSql.promote(b, ending)).await.unwrap();
+    rig.exec("node-b", &promote(b, ending)).await.unwrap();
+    rig.exec("node-b", &promote(b, ending)).await.unwrap();
     rig.finishes(over).await;
     rig.finishes(back).await;
 
@@ -167,7 +174,7 @@ async fn without_the_last_of_the_log_nothing_is_promoted_and_the_old_primary_com
 
     // A promotion that is asked for too much says so, and does nothing.
     let far = Ending::Shutdown("F/0".parse().unwrap());
-    let error = rig.exec("node-b", &PostgreSql.promote(b, far)).await.unwrap_err();
+    let error = rig.exec("node-b", &promote(b, far)).await.unwrap_err();
     println!("{:?}", PostgreSql.promotion(&error));
     assert_eq!(error.code(), Some(3));
 
@@ -192,14 +199,14 @@ async fn a_migration_that_fails_changes_nothing_and_says_which_line_and_who_is_i
     let migrate = "node-a db.migrate phase=expand";
 
     let broken = "create table x (a int);\n\nupdate x set missing = 1;";
-    let (_, report) = rig.run(migrate, Some(rig::release(&[("2.0.0", broken)]))).await;
+    let (_, report) = rig.run(migrate, Some(plans::release(&[("2.0.0", broken)]))).await;
     println!("{report}");
     assert!(report.contains("V2.0.0__x.sql:3: ERROR:  42703: column \"missing\""), "{report}");
     assert!(report.contains("nothing was changed by it"), "{report}");
     assert_eq!(rig.sql("node-a", "select to_regclass('x') is null, to_regclass('rollup_history.migrations')"), "t|");
 
     // Cut in the middle of the input, as a lost connection would: nothing is kept of it.
-    let release = rig::release(&[("2.0.0", "create table x (a int)")]);
+    let release = plans::release(&[("2.0.0", "create table x (a int)")]);
     let change =
         crate::engine::Change { migration: &release.migrations[0], kind: crate::AppliedKind::Applied, run: "r" };
     let mut cmd = PostgreSql.migrate(rig.at("node-a"), &change);
@@ -210,17 +217,17 @@ async fn a_migration_that_fails_changes_nothing_and_says_which_line_and_who_is_i
     assert_eq!(rig.sql("node-a", "select to_regclass('x') is null"), "t");
 
     let blocker = rig.hold_lock("begin; lock table orders; select 'held', pg_sleep(60)");
-    let (_, report) = rig.run(migrate, Some(rig::release(&[("2.0.0", "alter table orders add note text")]))).await;
+    let (_, report) = rig.run(migrate, Some(plans::release(&[("2.0.0", "alter table orders add note text")]))).await;
     drop(blocker);
     println!("{report}");
     assert!(report.contains("55P03") && report.contains("held-by pid"), "{report}");
     assert!(report.contains("lock table orders"), "{report}");
 
-    let (_, report) = rig.run(migrate, Some(rig::release(&[("2.0.0", "vacuum orders")]))).await;
+    let (_, report) = rig.run(migrate, Some(plans::release(&[("2.0.0", "vacuum orders")]))).await;
     assert!(report.contains("cannot run inside a transaction"), "{report}");
-    let (end, report) = rig.run(migrate, Some(rig::release(&[("2.0.0", "create table x (a int)")]))).await;
+    let (end, report) = rig.run(migrate, Some(plans::release(&[("2.0.0", "create table x (a int)")]))).await;
     assert!(matches!(end, End::Finished), "{report}");
-    let (_, report) = rig.run(migrate, Some(rig::release(&[("2.0.0", "create table changed (a int)")]))).await;
+    let (_, report) = rig.run(migrate, Some(plans::release(&[("2.0.0", "create table changed (a int)")]))).await;
     assert!(report.contains("as it was applied"), "{report}");
 }
 

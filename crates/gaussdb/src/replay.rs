@@ -4,7 +4,7 @@
 
 use anyhow::Result;
 use rollup_engine::{Action, Cx, State};
-use rollup_model::Finding;
+use rollup_model::{Finding, inventory::Switchover};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -27,6 +27,13 @@ impl Action for Replayed {
         // The primary first: it writes on meanwhile, and the standby is only asked for what it had written by then.
         let position = cx.host_of(peer)?.exec(&engine.position(At::new(cx, peer)?)).await?;
         let Some(target) = engine.read_position(&position.stdout)? else {
+            // Where the database keeps its roles, the node may be the one that is followed.
+            if cx.inventory().database.switchover == Switchover::Never {
+                let own = cx.host()?.exec(&engine.position(At::new(cx, node)?)).await?;
+                if engine.read_position(&own.stdout)?.is_some() {
+                    return Ok(State::seen("the primary itself: database.switchover is `never`"));
+                }
+            }
             let expected = format!("the primary that {node} follows");
             let finding = Finding::check("database.primary", "UPG-2", false, expected, "a standby");
             return Ok(State::not_yet(vec![finding.on(peer)]));

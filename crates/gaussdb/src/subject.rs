@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use rollup_engine::{FindingCx, Probe, Subject};
-use rollup_model::{Facts, Finding, Inventory, NodeName, Severity, inventory::Node};
+use rollup_model::{Check, Facts, Finding, Inventory, NodeName, Severity, inventory::Node};
 
 use crate::{
     DatabaseFacts,
@@ -33,6 +33,10 @@ impl Subject for DatabaseSubject {
     fn findings(&self, cx: &FindingCx<'_>) -> Vec<Finding> {
         let nodes: Vec<_> = cx.each(self);
         findings::all(cx, &nodes)
+    }
+
+    fn checks(&self) -> &'static [Check] {
+        &findings::CHECKS
     }
 }
 

@@ -25,12 +25,13 @@ if pid=$(postmaster); then
   follow "$1" "$2" "$3"
   stop_fast "$pid" "$4"
 fi
-state=$(cluster_state)
-if [ "$state" = 'shut down' ]; then
+state=$(control)
+case $state in *'Database cluster state:               shut down'$'\n'*)
   [ -n "$pid" ] || follow "$1" "$2" "$3"
-  printf 'shutdown %s\n' "$(control | sed -n 's/^Latest checkpoint location: *//p')"
-  exit 0
-fi
+  printf 'shutdown %s\n' "$(sed -n 's/^Latest checkpoint location: *//p' <<<"$state")"
+  exit 0 ;;
+esac
+state=$(sed -n 's/^Database cluster state: *//p' <<<"$state")
 # A unit that restarts by itself has brought the server up again, as the standby that it now is.
 for _ in {1..50}; do
   postmaster >/dev/null || break

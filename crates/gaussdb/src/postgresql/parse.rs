@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 
 use crate::{
-    DatabaseFacts,
+    DatabaseFacts, Write,
     facts::{Control, Login},
     place::{Kind, Places, Unpacked},
 };
@@ -53,6 +53,17 @@ pub(super) fn facts(text: &str) -> Result<DatabaseFacts> {
     }
     facts.control = read_control(&control);
     Ok(facts)
+}
+
+/// Reads what `write.sh` prints.
+pub(super) fn write(text: &str) -> Result<Write> {
+    Ok(match text.trim().strip_prefix("write ") {
+        Some("works") => Write::Works,
+        Some("standby") => Write::Standby,
+        Some("stopped") => Write::Stopped,
+        Some(said) if said.starts_with("fails ") => Write::Fails(plain(&said["fails ".len()..])),
+        _ => bail!("expected what became of a write, found {text:?}"),
+    })
 }
 
 fn login(said: &str) -> Login {

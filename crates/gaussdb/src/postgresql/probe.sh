@@ -50,7 +50,9 @@ select 'server', jsonb_build_object(
       order by 1 desc limit 1) oldest),
   'slots', (select coalesce(jsonb_agg(slot_name order by slot_name), '[]')
       from pg_replication_slots where slot_type = 'physical' and not temporary),
-  'tablespaces', (select count(*) from pg_tablespace where spcname not in ('pg_default', 'pg_global'))
+  'tablespaces', (select count(*) from pg_tablespace where spcname not in ('pg_default', 'pg_global')),
+  'replay_paused', case when r.standby then pg_is_wal_replay_paused() else false end,
+  'apply_delay_ms', (extract(epoch from current_setting('recovery_min_apply_delay')::interval) * 1000)::bigint
 ) from (select pg_is_in_recovery() as standby) r;
 select to_regclass('rollup_history.migrations') is not null as kept \gset
 \if :kept

@@ -1,8 +1,14 @@
-# $1 `shutdown` or `standby` $2 position, both as the other node's script printed them $3 seconds to wait for it.
-# Promotes only after this server has replayed all that the old primary ever acknowledged. Status 3: not promoted.
-status=0
-said=$(sql -v kind="$1" -v target="$2" -v wait="$3" 2>&1 <<'SQL'
-set statement_timeout = 0;
+# $1 seconds to wait for replay. Connects and says `ready`; then reads one line, `shutdown LSN` or `standby LSN`, as the
+# other node's script printed it, waits until this server has replayed all that the old primary ever acknowledged, and
+# promotes it. Connecting first keeps the time in which nobody writes short. Status 3: not promoted.
+exec 3>&1
+questions() {
+  printf '%s\n' 'set statement_timeout = 0;' "select 'ready';"
+  local kind target
+  read -r kind target || true
+  case ${kind:-}:${target:-} in
+    shutdown:*[!0-9A-Fa-f/]*|standby:*[!0-9A-Fa-f/]*) ;;
+    shutdown:*/*|standby:*/*) printf '\\set kind %s\n\\set target %s\n\\set wait %s\n' "$kind" "$target" "$1"; cat <<'SQL'; return ;;
 select set_config('rollup.kind', :'kind', false), set_config('rollup.target', :'target', false),
   set_config('rollup.wait', :'wait', false) \g /dev/null
 do $$
@@ -30,9 +36,13 @@ begin
   end loop;
 end $$;
 SQL
-) || status=$?
+  esac
+  printf '%s\n' "do \$\$ begin raise exception 'nobody said up to where the old primary wrote'; end \$\$;"
+}
+status=0
+said=$(questions "$1" | sql 2>&1 >&3) || status=$?
 [ "$status" -ne 0 ] || exit 0
 printf '%s\n' "$said" >&2
-# Only these two are known to come before the promotion was asked for; anything else may have come after.
-case $said in *'replayed up to'*|*'psql: error: connection to server'*) exit 3 ;; esac
+# Only these are known to come before the promotion was asked for; anything else may have come after.
+case $said in *'replayed up to'*|*'nobody said up to where'*|*'psql: error: connection to server'*) exit 3 ;; esac
 exit 6

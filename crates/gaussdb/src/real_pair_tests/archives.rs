@@ -3,10 +3,7 @@
 use rollup_engine::End;
 use rollup_remote::RemoteError;
 
-use super::{
-    client::Client,
-    rig::{Rig, identity},
-};
+use super::{client::Client, plans::identity, rig::Rig};
 use crate::{
     DrillRecord,
     engine::{Archives, Engine},
@@ -61,7 +58,7 @@ async fn a_backup_taken_under_load_leads_back_and_a_drill_disturbs_nobody_bak_4(
     let cmd = PostgreSql.drill(at, &set, "killed", record.data_bytes);
     let mut child = rig.spawn("node-b", &cmd);
     let scratch = format!("{BACKUPS}/{set}/drill-db.partial");
-    rig.shell("node-b", &format!("until [ -e {scratch}/postmaster.pid ]; do :; done"));
+    rig.shell("node-b", &format!("until [ -e {scratch}/postmaster.pid ]; do sleep 0.01; done"));
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(rig.shell("node-b", &format!("ls {scratch}")).contains("rollup-private"));

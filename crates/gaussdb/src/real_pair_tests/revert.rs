@@ -3,7 +3,7 @@
 use rollup_engine::End;
 use rollup_model::event::StopReason;
 
-use super::rig::{Rig, release_with_way_back};
+use super::{plans::release_with_way_back, rig::Rig};
 use crate::{
     engine::{Migrations, Reversal},
     postgresql::PostgreSql,

@@ -4,23 +4,11 @@ use std::{
     collections::BTreeMap,
     path::Path,
     process::{Child, Command, Stdio},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use rollup_engine::{
-    Action, Cx, End, Engine as Runs, FindingCx, Hosts, Options, Recorder, Registry, Stage, State, Stop, Subject,
-    gather, journal::Journal,
-};
-use rollup_model::{
-    Event, Facts, Finding, Inventory, NodeName, Record, Release, Role, RunState, Severity, Sink,
-    compile::{Identity, Site},
-    event::Operator,
-    plan::Impact,
-    release::{DownMigration, Migration, MigrationPhase},
-};
+use rollup_engine::{FindingCx, Hosts, Registry, Stage, Subject, gather};
+use rollup_model::{Facts, Finding, Inventory, NodeName, Role, Severity};
 use rollup_remote::{Cmd, Host, Output, RemoteError, RunAs};
 use tokio::io::AsyncWriteExt;
 
@@ -44,7 +32,6 @@ limits = { lock_timeout = "1s", db_switchover = "20s" }
 
 /// One pair at a time: both use fixed ports and paths.
 static ONE: Mutex<()> = Mutex::new(());
-static RUNS: AtomicU32 = AtomicU32::new(0);
 
 struct Local {
     name: String,
@@ -58,6 +45,23 @@ impl Host for Local {
     }
 
     async fn exec(&self, cmd: &Cmd) -> Result<Output, RemoteError> {
+        let mut out = Vec::new();
+        let output = self.exec_to(cmd, &mut out).await;
+        let stdout = String::from_utf8_lossy(&out).into_owned();
+        match output {
+            Ok(output) => Ok(Output { stdout, ..output }),
+            Err(RemoteError::Exit { host, id, code, stderr, .. }) => {
+                Err(RemoteError::Exit { host, id, code, stdout, stderr })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn exec_to(
+        &self,
+        cmd: &Cmd,
+        sink: &mut (dyn tokio::io::AsyncWrite + Send + Unpin),
+    ) -> Result<Output, RemoteError> {
         let mut line = tokio::process::Command::new("nsenter");
         line.args(["-t", &self.namespace, "-m", "--", "timeout", &cmd.deadline.as_secs().to_string()]);
         if let RunAs::User(user) = &cmd.run_as {
@@ -67,14 +71,23 @@ impl Host for Local {
         line.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = line.spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
-        if let rollup_remote::Stdin::Bytes(bytes) = &cmd.stdin {
+        let mut stdout = child.stdout.take().unwrap();
+        let feed = async {
             // A command that fails without reading its input says why by its status.
-            let _ = stdin.write_all(bytes).await;
-        }
-        drop(stdin);
-        let output = child.wait_with_output().await.unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        let (stdout, stderr) = (text(output.stdout), text(output.stderr));
+            let _ = match &cmd.stdin {
+                rollup_remote::Stdin::Bytes(bytes) => stdin.write_all(bytes).await,
+                rollup_remote::Stdin::Stream(stream) => {
+                    tokio::io::copy(&mut stream.take().unwrap(), &mut stdin).await.map(|_| ())
+                }
+                _ => Ok(()),
+            };
+            drop(stdin);
+        };
+        let answer = async { tokio::join!(tokio::io::copy(&mut stdout, sink), child.wait_with_output()).1 };
+        let mut answer = std::pin::pin!(answer);
+        // Whoever feeds it may be waiting for its answer.
+        let output = tokio::select! { () = feed => answer.await, output = &mut answer => output }.unwrap();
+        let (stdout, stderr) = (String::new(), String::from_utf8_lossy(&output.stderr).into_owned());
         match output.status.code() {
             Some(0) => Ok(Output { stdout, stderr }),
             code => Err(RemoteError::Exit {
@@ -128,12 +141,18 @@ impl Drop for Held {
 }
 
 pub(super) struct Rig {
-    inventory: &'static Inventory,
+    pub(super) inventory: &'static Inventory,
     namespaces: BTreeMap<NodeName, Child>,
-    hosts: Hosts,
+    pub(super) hosts: Hosts,
     _one: MutexGuard<'static, ()>,
     _only: std::fs::File,
 }
+
+/// A pair that streams, stopped; made once by each process and copied for every test.
+const TEMPLATE: &str = "/tmp/rollup-pair-servers.template";
+static MADE: std::sync::Once = std::sync::Once::new();
+
+const COPY: &str = r#"rm -rf "$2"; cp -a --reflink=auto "$1" "$2"; mkdir -p /tmp/rollup-pair /var/lib/rollup"#;
 
 const PREPARE: &str = r#"
 rm -rf "$1"; mkdir -p "$1" /tmp/rollup-pair /var/lib/rollup; cd "$1"
@@ -165,29 +184,54 @@ impl Rig {
         // Nor beside another process with the same tests.
         let only = std::fs::File::create("/tmp/rollup-pair.lock").unwrap();
         only.lock().unwrap();
-        bash(PREPARE, &[ROOT, &PORT.to_string()]);
         let inventory: &'static Inventory = Box::leak(Box::new(rollup_model::inventory::load(INVENTORY).unwrap()));
-        let mut namespaces = BTreeMap::new();
-        let mut hosts = Hosts::new();
-        for name in inventory.node_names() {
+        let mut rig = Self { inventory, namespaces: BTreeMap::new(), hosts: Hosts::new(), _one: one, _only: only };
+        MADE.call_once(|| {
+            bash(PREPARE, &[ROOT, &PORT.to_string()]);
+            rig.boot();
+            rig.start("node-a");
+            bash(FILL, &[ROOT, &PORT.to_string()]);
+            rig.start("node-b");
+            rig.wait_for_stream();
+            ["node-b", "node-a"].iter().for_each(|node| drop(rig.shell(node, "systemctl stop pair-db")));
+            rig.halt();
+            bash(COPY, &[ROOT, TEMPLATE]);
+        });
+        bash(COPY, &[TEMPLATE, ROOT]);
+        rig.boot();
+        rig.start("node-a");
+        rig.start("node-b");
+        rig.wait_for_stream();
+        rig
+    }
+
+    /// Gives each node what only it sees.
+    fn boot(&mut self) {
+        for name in self.inventory.node_names() {
             let mut command = Command::new("unshare");
             command.args(["-m", "bash", "-euc", NAMESPACE, "bash", &format!("{ROOT}/{name}")]);
             let child = command.spawn().unwrap();
             let pid = child.id().to_string();
             bash(
-                "until [ \"$(readlink /proc/$1/exe)\" = \"$(readlink -f \"$(command -v sleep)\")\" ]; do :; done",
+                "until [ \"$(readlink /proc/$1/exe)\" = \"$(readlink -f \"$(command -v sleep)\")\" ]; do sleep 0.01; done",
                 &[&pid],
             );
             let local = Local { name: name.to_string(), namespace: pid };
-            hosts.insert(name.clone(), Arc::new(local) as Arc<dyn Host>);
-            namespaces.insert(name.clone(), child);
+            self.hosts.insert(name.clone(), Arc::new(local) as Arc<dyn Host>);
+            self.namespaces.insert(name.clone(), child);
         }
-        let rig = Self { inventory, namespaces, hosts, _one: one, _only: only };
-        rig.start("node-a");
-        bash(FILL, &[ROOT, &PORT.to_string()]);
-        rig.start("node-b");
-        rig.shell("node-b", "until [ \"$(psql -XAtq -h 127.0.0.2 -p 54399 -U postgres -c \"select status from pg_stat_wal_receiver\")\" = streaming ]; do :; done");
-        rig
+    }
+
+    fn halt(&mut self) {
+        for child in self.namespaces.values_mut() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    fn wait_for_stream(&self) {
+        let ask = "psql -XAtq -h 127.0.0.2 -p 54399 -U postgres -c \"select status from pg_stat_wal_receiver\"";
+        self.shell("node-b", &format!("until [ \"$({ask})\" = streaming ]; do sleep 0.05; done"));
     }
 
     pub(super) fn at(&self, node: &str) -> At<'static> {
@@ -224,7 +268,7 @@ impl Rig {
     /// Starts the server again as soon as it is gone, as a unit with `Restart=always` does. Waits for that when dropped.
     pub(super) fn revive(&self, node: &str) -> impl Drop {
         let pid = self.namespaces[&node.parse::<NodeName>().unwrap()].id().to_string();
-        let script = "while [ -e /tmp/rollup-pair/data/postmaster.pid ]; do :; done; systemctl start pair-db";
+        let script = "while [ -e /tmp/rollup-pair/data/postmaster.pid ]; do sleep 0.02; done; systemctl start pair-db";
         let mut command = Command::new("nsenter");
         Beside(command.args(["-t", &pid, "-m", "--", "bash", "-c", script]).env("PATH", path()).spawn().unwrap(), false)
     }
@@ -246,7 +290,7 @@ impl Rig {
         self.exec(at.node.name.as_str(), &cmd).await.unwrap().stdout
     }
 
-    async fn facts(&self) -> Facts {
+    pub(super) async fn facts(&self) -> Facts {
         let mut registry = Registry::default();
         crate::register(&mut registry);
         let mut examined = gather(registry.subjects(), &self.hosts, self.inventory).await;
@@ -274,78 +318,8 @@ impl Rig {
             if facts.is_streaming_standby() {
                 return;
             }
+            bash("sleep 0.05", &[]);
         }
-    }
-
-    /// Runs these steps (`place action argument=value`) as one plan; returns its end and what was written down.
-    pub(super) async fn run(&self, steps: &str, release: Option<Release>) -> (End, String) {
-        let number = RUNS.fetch_add(1, Ordering::SeqCst);
-        let identity = Identity::new(jiff::Timestamp::now(), &format!("t{number}")).unwrap();
-        self.run_as(&identity, steps, release).await
-    }
-
-    /// The same for a run that was there before: what it left is its own.
-    pub(super) async fn run_as(&self, identity: &Identity, steps: &str, release: Option<Release>) -> (End, String) {
-        let mut registry = Registry::default();
-        crate::register(&mut registry);
-        registry.action::<Look>("test.look", Impact::Observe);
-        let mut text = "format = 1\nname = \"t\"\ntitle = \"t\"\n[[phase]]\nid = \"p\"\ntitle = \"p\"\n".to_owned();
-        // A plan must look before it changes anything.
-        for (number, line) in
-            ["pair test.look"].into_iter().chain(steps.lines()).filter(|line| !line.is_empty()).enumerate()
-        {
-            let words: Vec<_> = line.split(' ').collect();
-            let (on, uses) = (words[0], words[1]);
-            text.push_str(&format!(
-                "[[phase.step]]\nid = \"db.s{number}\"\ntitle = \"x\"\non = \"{on}\"\nuses = \"{uses}\"\n"
-            ));
-            if let Some((key, value)) = words.get(2).and_then(|word| word.split_once('=')) {
-                let value = if value.starts_with('[') { value.to_owned() } else { format!("\"{value}\"") };
-                text.push_str(&format!("with = {{ {key} = {value} }}\n"));
-            }
-        }
-        let playbook = rollup_model::playbook::load(&text).unwrap_or_else(|error| panic!("{error:?}\n{text}"));
-        let facts = self.facts().await;
-        let site = Site { inventory: self.inventory, release: release.as_ref(), facts: &facts };
-        let versions = self.inventory.node_names().map(|node| (node.clone(), "1.0.0".to_owned())).collect();
-        let plan = rollup_model::compile(&playbook, &site, &versions, &registry, identity)
-            .unwrap_or_else(|error| panic!("{error:?}\n{text}"));
-        let directory = tempfile::tempdir().unwrap();
-        let journal = Journal::create(&directory.path().join("run"), &plan).unwrap();
-        let seen = Seen::default();
-        let sinks: Vec<Box<dyn Sink>> = vec![Box::new(seen.clone())];
-        let recorder = Recorder::new(journal, RunState::default(), &plan.run, self.hosts.clone(), sinks).unwrap();
-        let engine = Runs {
-            registry: Arc::new(registry),
-            hosts: self.hosts.clone(),
-            recorder: Arc::new(recorder),
-            stop: Stop::default(),
-        };
-        let by: Operator =
-            serde_json::from_value(serde_json::json!({ "user": "t", "host": "t", "pid": 1, "version": "0" })).unwrap();
-        let end = engine.start(&plan, by, &Options::default()).await.unwrap();
-        let lines = seen.0.lock().unwrap().join("\n");
-        (end, lines)
-    }
-
-    pub(super) async fn finishes(&self, steps: &str) {
-        let (end, report) = self.run(steps, None).await;
-        assert!(matches!(end, End::Finished), "{report}");
-        assert_eq!(self.problems().await, [""; 0]);
-    }
-
-    /// Runs the steps of a run to their good end, and returns what was written down.
-    pub(super) async fn done(&self, identity: &Identity, steps: &str) -> String {
-        let (end, report) = self.run_as(identity, steps, None).await;
-        assert!(matches!(end, End::Finished), "{steps}\n{report}");
-        report
-    }
-
-    /// Takes a backup on this node and returns the name of its set.
-    pub(super) async fn back_up(&self, node: &str) -> String {
-        let (end, report) = self.run(&format!("{node} db.backup"), None).await;
-        assert!(matches!(end, End::Finished), "{report}");
-        self.shell(node, "ls -t /tmp/rollup-pair/backup | head -n 1")
     }
 
     /// What the backup of a set says of itself.
@@ -386,81 +360,14 @@ impl Rig {
 
 impl Drop for Rig {
     fn drop(&mut self) {
-        for (node, child) in &mut self.namespaces {
+        for (node, child) in &self.namespaces {
             let stop = "runuser -u postgres -- /usr/lib/postgresql/15/bin/pg_ctl -s -m immediate -D /tmp/rollup-pair/data stop";
             let mut command = Command::new("nsenter");
             command.args(["-t", &child.id().to_string(), "-m", "--", "bash", "-c", stop, node.as_str()]);
             let _ = command.stderr(Stdio::null()).status();
-            let _ = child.kill();
-            let _ = child.wait();
         }
+        self.halt();
         let _ = std::fs::remove_dir_all(ROOT);
         let _ = std::fs::remove_dir("/tmp/rollup-pair");
     }
-}
-
-#[derive(serde::Deserialize)]
-struct Look {}
-
-#[async_trait::async_trait]
-impl Action for Look {
-    async fn check(&self, _cx: &Cx<'_>) -> anyhow::Result<State> {
-        Ok(State::done())
-    }
-}
-
-/// Keeps what a display would show.
-#[derive(Clone, Default)]
-struct Seen(Arc<Mutex<Vec<String>>>);
-
-impl Sink for Seen {
-    fn event(&mut self, record: &Record) -> std::io::Result<()> {
-        let line = match &record.event {
-            Event::StepFinished { step, outcome, evidence, millis } => {
-                format!("{step} {outcome:?} {millis} ms {evidence}")
-            }
-            Event::StepFailed { step, error, .. } => format!("{step} failed: {error}"),
-            Event::StepProgress { doing, .. } => format!("  {doing}"),
-            _ => return Ok(()),
-        };
-        self.0.lock().unwrap().push(line);
-        Ok(())
-    }
-}
-
-/// A run with its own name.
-pub(super) fn identity(tail: &str) -> Identity {
-    Identity::new(jiff::Timestamp::now(), tail).unwrap()
-}
-
-/// A package with these expand migrations, each with the statements that take it back.
-pub(super) fn release_with_way_back(migrations: &[(&str, &str, Option<&str>)]) -> Release {
-    let forward: Vec<_> = migrations.iter().map(|(version, sql, _)| (*version, *sql)).collect();
-    let mut release = release(&forward);
-    for (migration, (version, _, down)) in release.migrations.iter_mut().zip(migrations) {
-        migration.down = down.map(|sql| DownMigration {
-            name: format!("U{version}__x.sql"),
-            sha256: String::new(),
-            sql: sql.to_owned(),
-        });
-    }
-    release
-}
-
-/// A package with these expand migrations.
-pub(super) fn release(migrations: &[(&str, &str)]) -> Release {
-    let migrations = migrations.iter().map(|(version, sql)| Migration {
-        version: (*version).to_owned(),
-        name: format!("V{version}__x.sql"),
-        phase: MigrationPhase::Expand,
-        sha256: format!("{:064x}", sql.len()),
-        sql: (*sql).to_owned(),
-        down: None,
-    });
-    let empty = serde_json::json!({
-        "name": "orders", "version": "2.0.0", "from_versions": [], "architecture": "any", "archive": "x",
-        "archive_size": 0, "archive_sha256": "", "unpacked_size": 0, "components": [], "migrations": [], "hooks": []
-    });
-    let release: Release = serde_json::from_value(empty).unwrap();
-    Release { migrations: migrations.collect(), ..release }
 }

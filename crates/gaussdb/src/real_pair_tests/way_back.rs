@@ -3,10 +3,7 @@
 use rollup_engine::End;
 use rollup_model::{compile::Identity, event::StopReason};
 
-use super::{
-    client::Client,
-    rig::{Rig, identity},
-};
+use super::{client::Client, plans::identity, rig::Rig};
 use crate::{engine::Archives, postgresql::PostgreSql, price};
 
 const SUM: &str = "select count(*), md5(string_agg(id::text || note, ',' order by id)) from orders";
@@ -107,8 +104,9 @@ async fn a_way_back_that_was_cut_anywhere_is_finished_by_the_same_steps_rb_2() {
     rig.shell("node-b", "cp -a /tmp/rollup-pair/backup /tmp/rollup-pair-servers/node-a/");
     let stop = format!("runuser -u postgres -- pg_ctl -s -D {DATA} -m fast stop");
     let (aside, into) = (format!("mv {DATA} {DATA}.rollup-old"), format!("mv {DATA}.rollup-new {DATA}"));
-    let crash =
-        format!("pid=$(head -n 1 {DATA}/postmaster.pid); kill -9 $pid; while [ -e /proc/$pid ]; do :; done; sleep 0.5");
+    let crash = format!(
+        "pid=$(head -n 1 {DATA}/postmaster.pid); kill -9 $pid; while [ -e /proc/$pid ]; do sleep 0.01; done; sleep 0.5"
+    );
     let mark = format!("touch {DATA}/standby.signal");
     // What is done to the server, and to the directories.
     let cuts = [
@@ -155,7 +153,7 @@ async fn a_way_back_over_one_that_was_broken_off_keeps_what_was_there_first_rb_4
     let again = identity("again");
     // Killed while what was unpacked runs for the first time.
     let mut child = rig.spawn("node-b", &PostgreSql.unpack(rig.at("node-b"), &set, "killed", 0));
-    rig.shell("node-b", &format!("until [ -e {DATA}.rollup-new.partial/postmaster.pid ]; do :; done"));
+    rig.shell("node-b", &format!("until [ -e {DATA}.rollup-new.partial/postmaster.pid ]; do sleep 0.01; done"));
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(places(&rig, "node-b"), "data data.rollup-new.partial data.rollup-old");
