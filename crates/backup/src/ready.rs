@@ -82,7 +82,7 @@ fn needs(plan: &Plan, measured: &BTreeMap<&NodeName, Measured>) -> (BTreeMap<Nod
 fn findings(cx: &Cx<'_>, node: &NodeName, measured: &Measured, need: u64) -> Vec<Finding> {
     let dir = &cx.inventory().backup.dir;
     let mut findings = vec![
-        subject::writable(dir, measured.writable).on(node),
+        subject::directory(dir, true, measured.writable).on(node),
         Finding::check(
             "backup.space",
             "PRE-7",

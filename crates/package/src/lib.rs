@@ -7,6 +7,7 @@
 mod archive;
 mod build;
 mod error;
+mod finding;
 mod manifest;
 mod migration;
 mod name;
@@ -19,6 +20,7 @@ mod version;
 
 pub use build::{Built, build};
 pub use error::PackageError;
+pub use finding::{CHECKS, accepted};
 pub use manifest::{Component, Manifest};
 pub use name::{MANIFEST, SUMS};
 pub use read::{Compression, Entry, Listing, read};

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 /// Adds this crate's actions.
 pub fn register(registry: &mut Registry) {
+    registry.checks(&crate::CHECKS);
     registry.action::<Distribute>("package.distribute", Impact::Change);
     registry.action::<StageTree>("package.stage", Impact::Change);
     registry.action::<RunHooks>("package.hook", Impact::Change);

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use rollup_engine::{FindingCx, Probe, Subject};
-use rollup_model::{Finding, Inventory, inventory::Node};
+use rollup_model::{Check, Finding, Inventory, inventory::Node};
 use serde::{Deserialize, Serialize};
 
 use crate::{findings, listing::Listing, script};
@@ -27,6 +27,9 @@ pub struct SyncFacts {
     pub dropin: bool,
     /// The marker of a freeze.
     pub frozen: Option<Frozen>,
+    /// Entries of cron that copy the same paths, as `FILE:LINE`.
+    #[serde(default)]
+    pub cron: Vec<String>,
     /// The copied files now.
     pub listing: Listing,
 }
@@ -46,6 +49,9 @@ pub struct UnitFacts {
     pub started_micros: u64,
     /// When the last run ended, UTC.
     pub ended: Option<String>,
+    /// How long ago that was, in seconds.
+    #[serde(default)]
+    pub age_s: Option<u64>,
 }
 
 impl UnitFacts {
@@ -121,11 +127,16 @@ impl Subject for SyncSubject {
     fn findings(&self, cx: &FindingCx<'_>) -> Vec<Finding> {
         findings::findings(cx)
     }
+
+    fn checks(&self) -> &'static [Check] {
+        &findings::CHECKS
+    }
 }
 
 /// The lines between `[NAME]` and the next header.
 fn section<'t>(lines: &[&'t str], name: &str) -> Option<Vec<&'t str>> {
-    let header = |line: &str| matches!(line, "[unit]" | "[timer]" | "[freeze]" | "[frozen]" | "[now]" | "[end]");
+    let header =
+        |line: &str| matches!(line, "[unit]" | "[timer]" | "[freeze]" | "[frozen]" | "[cron]" | "[now]" | "[end]");
     let start = lines.iter().position(|line| line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) == Some(name))?;
     Some(lines[start + 1..].iter().take_while(|line| !header(line)).copied().collect())
 }
@@ -160,6 +171,8 @@ fn parse(text: &str) -> Result<SyncFacts> {
             started: get(&unit, "ExecMainStartTimestamp"),
             started_micros: get(&unit, "ExecMainStartTimestampMonotonic").and_then(|t| t.parse().ok()).unwrap_or(0),
             ended: get(&unit, "ExecMainExitTimestamp"),
+            // A clock that was set back makes it negative: then the age is not known.
+            age_s: get(&unit, "AgeSeconds").and_then(|age| age.parse().ok()),
         },
         timer: TimerFacts {
             enabled: get(&timer, "UnitFileState").is_some_and(|state| state.starts_with("enabled")),
@@ -167,6 +180,7 @@ fn parse(text: &str) -> Result<SyncFacts> {
         },
         dropin: get(&freeze, "dropin").as_deref() == Some("yes"),
         frozen,
+        cron: need("cron")?.iter().filter(|line| !line.is_empty()).map(|line| (*line).to_owned()).collect(),
         listing: Listing::parse(&need("now")?)?,
     })
 }

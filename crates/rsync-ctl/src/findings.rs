@@ -2,12 +2,25 @@
 
 use rollup_engine::{FindingCx, Stage};
 use rollup_model::{
-    Finding, NodeName,
+    Check, Finding, NodeName, Severity, Span,
     inventory::{Sync, SyncSource},
 };
 use serde_json::Value;
 
 use crate::{SyncFacts, SyncSubject};
+
+/// A last run older than this is worth a word, in seconds.
+const OLD: u64 = 24 * 3600;
+
+/// Every id that is answered here.
+pub(crate) const CHECKS: [Check; 6] = [
+    Check::new("sync.readable", "PRE-5", "what a node says of the config sync can be read"),
+    Check::new("sync.present", "PRE-5", "unit and timer of the config sync are there"),
+    Check::new("sync.frozen", "PRE-5", "no earlier run has left the config sync frozen"),
+    Check::new("sync.timer", "PRE-5", "the timer runs on the source and nowhere else"),
+    Check::new("sync.last", "PRE-5", "the last run on the source was good, and not long ago"),
+    Check::new("sync.cron", "PRE-5", "no cron job copies the same paths beside the timer"),
+];
 
 pub(crate) fn findings(cx: &FindingCx<'_>) -> Vec<Finding> {
     // In the middle of a run the job is frozen on purpose.
@@ -36,6 +49,14 @@ fn of_node(sync: &Sync, node: &NodeName, facts: &SyncFacts) -> Vec<Finding> {
     let finding = check("sync.frozen", facts.thawed(), "a config sync that nobody froze", frozen);
     found.push(match run {
         Some(run) => finding.fix(format!("rollup resume {run}   # or: rollup rollback")),
+        None => finding,
+    });
+    let cron = if facts.cron.is_empty() { "none".to_owned() } else { facts.cron.join(", ") };
+    let entry = facts.cron.first().and_then(|at| at.rsplit_once(':'));
+    let finding = check("sync.cron", facts.cron.is_empty(), "no cron job that copies the same paths", cron);
+    found.push(match entry {
+        // A freeze would not stop it.
+        Some((file, line)) => finding.fix(format!("sed -i '{line}s/^/#/' {file}   # the timer {} copies", sync.timer)),
         None => finding,
     });
     found
@@ -79,16 +100,21 @@ fn direction(cx: &FindingCx<'_>, sync: &Sync, nodes: &[(&NodeName, SyncFacts)]) 
     found
 }
 
-fn last_run(sync: &Sync, node: &NodeName, facts: &SyncFacts) -> Finding {
+pub(crate) fn last_run(sync: &Sync, node: &NodeName, facts: &SyncFacts) -> Finding {
     let unit = &facts.unit;
     let (good, said) = match (&unit.started, unit.running) {
         (Some(started), true) => (true, format!("running since {started}")),
         (Some(started), false) => {
-            (unit.good(), format!("{} with status {}, started {started}", unit.result, unit.status))
+            let age = unit.age_s.map(|age| format!(", {} ago", Span::secs(age))).unwrap_or_default();
+            (unit.good(), format!("{} with status {}, started {started}{age}", unit.result, unit.status))
         }
         (None, _) => (false, "no run since the node booted".to_owned()),
     };
-    let finding = Finding::check("sync.last", "PRE-5", good, "a good last run", said).on(node);
+    let finding = Finding::check("sync.last", "PRE-5", good, "a good last run, at most a day ago", said).on(node);
     let finding = finding.fix(format!("systemctl start {0}; journalctl -u {0} -n 20", sync.unit));
-    if unit.started.is_none() { finding.only_warn() } else { finding }
+    match unit.age_s {
+        _ if unit.started.is_none() => finding.only_warn(),
+        Some(age) if good && age > OLD => Finding { severity: Severity::Warning, ..finding },
+        _ => finding,
+    }
 }

@@ -38,8 +38,14 @@ export TZ=UTC
 echo '[unit]'
 systemctl show -p LoadState -p ActiveState -p SubState -p Result -p ExecMainStatus -p ExecMainStartTimestamp \
   -p ExecMainStartTimestampMonotonic -p ExecMainExitTimestamp "$unit"
+ended=$(systemctl show -p ExecMainExitTimestamp --value "$unit")
+case $ended in ''|n/a) ;; *) echo "AgeSeconds=$(( $(date +%s) - $(date -d "$ended" +%s) ))" ;; esac
 echo '[timer]'
 systemctl show -p LoadState -p ActiveState -p UnitFileState -p NextElapseUSecRealtime -p LastTriggerUSec "$timer"
+echo '[cron]'
+paths=(); for path in "$@"; do paths+=(-e "$path"); done
+grep -sHnF "${paths[@]}" /etc/crontab /etc/cron.d/* /var/spool/cron/* /var/spool/cron/crontabs/* |
+  grep -v ':[0-9]*:[[:space:]]*#' | grep -E 'rsync|scp|unison| cp ' | cut -d : -f 1,2
 echo '[freeze]'
 if [ -e "$(dropin "$unit")" ]; then echo dropin=yes; else echo dropin=no; fi
 [ ! -e "$marker" ] || printf 'marker=%s\n' "$(tr -d '\n' <"$marker")"

@@ -114,11 +114,34 @@ fn a_failed_last_run_and_a_strange_freeze_stop_a_fresh_run_but_not_a_resumed_one
     (failed.unit.result, failed.unit.status) = ("exit-code".to_owned(), 23);
     let other = parse(OTHER).unwrap();
     let found = errors(&failed, &other, "primary", Stage::Fresh).join("\n");
-    assert!(found.contains("sync.last: expected a good last run, found exit-code with status 23"), "{found}");
+    assert!(
+        found.contains("sync.last: expected a good last run, at most a day ago, found exit-code with status 23"),
+        "{found}"
+    );
     let frozen = parse(SOURCE_FROZEN).unwrap();
     let found = errors(&frozen, &other, "primary", Stage::Fresh).join("\n");
     assert!(found.contains("sync.frozen: expected a config sync that nobody froze, found frozen by run"), "{found}");
     assert_eq!(errors(&frozen, &other, "primary", Stage::Resumed), Vec::<String>::new());
+}
+
+#[test]
+fn a_last_run_of_long_ago_is_worth_a_warning_and_a_cron_job_beside_the_timer_is_an_error_pre_5() {
+    let (mut source, other) = (parse(SOURCE).unwrap(), parse(OTHER).unwrap());
+    source.unit.age_s = Some(25 * 3600);
+    let inventory = inventory("primary");
+    let sync = inventory.sync.as_ref().unwrap();
+    let last = crate::findings::last_run(sync, &inventory.nodes[0].name, &source);
+    assert_eq!(last.severity, rollup_model::Severity::Warning);
+    assert!(last.found.ends_with(", 25h ago"), "{}", last.found);
+
+    let text = SOURCE.replace("[cron]\n", "[cron]\n/etc/cron.d/copy:3\n").replace("[timer]", "AgeSeconds=7\n[timer]");
+    let source = parse(&text).unwrap();
+    assert_eq!(source.unit.age_s, Some(7));
+    let found = errors(&source, &other, "primary", Stage::Fresh).join("\n");
+    assert!(
+        found.contains("sync.cron: expected no cron job that copies the same paths, found /etc/cron.d/copy:3"),
+        "{found}"
+    );
 }
 
 #[test]
