@@ -1,11 +1,11 @@
 //! The contract of a step.
 
 use anyhow::{Context, Result};
-use rollup_model::{Finding, Inventory, NodeName, Plan, Release, Role, Step, Undo, plan::Target};
+use rollup_model::{Finding, Inventory, NodeName, Plan, Release, Role, RunState, Step, Undo, plan::Target};
 use rollup_remote::{Host, ReadOnly};
 use serde_json::Value;
 
-use crate::{Examined, Hosts, Registry, Stage, Subject};
+use crate::{Examined, Hosts, Moment, Registry, Stage, Subject};
 
 /// What a check says.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,11 +67,35 @@ pub trait Action: Send + Sync {
         anyhow::bail!("step `{}` only looks and has nothing to apply", cx.step.id)
     }
 
+    /// How long clients will get no answer when this step runs, as far as that is known before. `None`: not at all.
+    ///
+    /// Asked right before the first step that interrupts (VIP-5). Only reads.
+    async fn forecast(&self, cx: &Cx<'_>) -> Result<Option<Forecast>> {
+        let _ = cx;
+        Ok(None)
+    }
+
+    /// Whether an operator may accept this finding of a failing check and go on (UPG-8). Only gates say yes, and only to
+    /// findings that put no data at risk.
+    fn acceptable(&self, finding: &Finding) -> bool {
+        let _ = finding;
+        false
+    }
+
     /// How the change is taken back. Pure; `before` is what the first check saw, or null when a plan is only printed.
     fn undo(&self, before: &Value) -> Undo {
         let _ = before;
         Undo::NotNeeded { why: "it only looks".to_owned() }
     }
+}
+
+/// How long clients will get no answer, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forecast {
+    /// Reads and writes: the longer of the two.
+    pub length: std::time::Duration,
+    /// As people say it.
+    pub because: String,
 }
 
 /// What a check sees.
@@ -82,15 +106,32 @@ pub struct Cx<'a> {
     pub step: &'a Step,
     /// What the first check saw; `None` before the first change.
     pub before: Option<&'a Value>,
+    /// What the run has been through so far.
+    pub run: RunState,
     pub(crate) hosts: &'a Hosts,
     pub(crate) registry: &'a Registry,
 }
 
 impl<'a> Cx<'a> {
+    /// What another step of the plan will cost clients, by its own word.
+    pub async fn forecast_of(&self, step: &'a Step) -> Result<Option<Forecast>> {
+        let action = self.registry.build(&step.action)?;
+        let cx = Cx {
+            plan: self.plan,
+            step,
+            before: None,
+            run: self.run.clone(),
+            hosts: self.hosts,
+            registry: self.registry,
+        };
+        action.forecast(&cx).await
+    }
+
     /// Reads all facts of all nodes and draws every finding that follows.
     pub async fn examine(&self, stage: Stage) -> Examined {
         let release = self.plan.release.as_ref();
-        crate::gather::examine(self.registry.subjects(), self.hosts, self.inventory(), release, stage).await
+        let moment = Moment::of(self.plan, stage);
+        crate::gather::examine(self.registry.subjects(), self.hosts, self.inventory(), release, moment).await
     }
 
     /// The inventory as stored in the plan.

@@ -11,7 +11,9 @@ use rollup_model::{
 use tokio::time::Instant;
 
 use crate::{
-    Hosts, Recorder, Registry, Stop, journal,
+    Hosts, Recorder, Registry, Stop,
+    gather::wait_until_quiet,
+    journal,
     step::{Failure, Runner},
 };
 
@@ -20,6 +22,8 @@ use crate::{
 pub struct Options {
     /// Stop before this stage.
     pub pause_before: Option<PhaseId>,
+    /// Go on although the forecast is over the budget (VIP-5).
+    pub accept_downtime: bool,
 }
 
 /// How a run ended in this process.
@@ -46,32 +50,32 @@ pub struct Engine {
 impl Engine {
     /// Begins a run. A process of it that died before its first record may have left a command under way.
     pub async fn start(&self, plan: &Plan, by: Operator, options: &Options) -> Result<End> {
-        self.wait_until_quiet(plan).await;
-        let started =
-            Event::RunStarted { format: journal::FORMAT, run: plan.run.clone(), plan_digest: plan.digest(), by };
+        wait_until_quiet(&self.hosts, &plan.inventory).await;
+        let started = Event::RunStarted {
+            format: journal::FORMAT,
+            run: plan.run.clone(),
+            plan_digest: plan.digest(),
+            by: by.clone(),
+        };
         self.recorder.record(started).await?;
+        self.accept_downtime(options, by).await?;
         self.go(plan, &RunState::default(), options).await
     }
 
     /// Goes on with a run. Nothing of an earlier process may still be running: the nodes are waited for first.
     pub async fn resume(&self, plan: &Plan, by: Operator, options: &Options) -> Result<End> {
         let prior = self.recorder.state();
-        self.recorder.record(Event::RunResumed { by }).await?;
-        self.wait_until_quiet(plan).await;
+        self.recorder.record(Event::RunResumed { by: by.clone() }).await?;
+        self.accept_downtime(options, by).await?;
+        wait_until_quiet(&self.hosts, &plan.inventory).await;
         self.go(plan, &prior, options).await
     }
 
-    async fn wait_until_quiet(&self, plan: &Plan) {
-        let wait = plan.inventory.limits.command.duration() * 2;
-        let waits = self.hosts.values().map(|host| {
-            let cmd = rollup_remote::quiet(wait);
-            async move { host.exec(&cmd).await.map(|_| ()) }
-        });
-        for result in futures_util::future::join_all(waits).await {
-            if let Err(error) = result {
-                tracing::warn!(%error, "could not wait for earlier commands");
-            }
+    async fn accept_downtime(&self, options: &Options, by: Operator) -> Result<()> {
+        if options.accept_downtime && self.recorder.state().downtime_accepted.is_none() {
+            self.recorder.record(Event::DowntimeAccepted { by }).await?;
         }
+        Ok(())
     }
 
     async fn go(&self, plan: &Plan, prior: &RunState, options: &Options) -> Result<End> {

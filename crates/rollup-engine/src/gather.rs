@@ -3,15 +3,18 @@
 //! Each domain crate describes a [`Subject`]: a read-only script, a pure parser and the findings that follow. One
 //! command runs the scripts of all subjects; the same scripts, alone, are what checks of steps look with.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use rollup_model::{Facts, Finding, Inventory, NodeName, Release, Severity, inventory::Node};
-use rollup_remote::{Cmd, Output, ReadOnly, RemoteError};
+use jiff::{Timestamp, civil::Date};
+use rollup_model::{
+    Asked, Check, Facts, Finding, Inventory, NodeName, Plan, Release, Severity, inventory::Node, waiver,
+};
+use rollup_remote::{Cmd, Output, ReadOnly};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::Hosts;
+use crate::{Hosts, silence};
 
 /// A script that only reads, and its arguments (`$1` …). Runs as root under `set -u`; its status does not matter, its
 /// output does.
@@ -68,6 +71,28 @@ pub trait Subject: Send + Sync {
 
     /// What follows from the facts of all nodes.
     fn findings(&self, cx: &FindingCx<'_>) -> Vec<Finding>;
+
+    /// Every check that [`Subject::findings`] can answer, and `NAME.readable`: that the script's output can be read.
+    /// Subjects of one crate may declare theirs together.
+    fn checks(&self) -> &'static [Check] {
+        &[]
+    }
+
+    /// What it reads on the operator's own machine, while the nodes are asked. Quick, and never over the network.
+    fn here(&self, inventory: &Inventory) -> Option<Value> {
+        let _ = inventory;
+        None
+    }
+
+    /// Whether it takes time to look and is asked for only before the first change.
+    fn only_fresh(&self) -> bool {
+        false
+    }
+
+    /// Whether no other subject reads its facts, so that it need not be asked where nobody wants its checks.
+    fn stands_alone(&self) -> bool {
+        false
+    }
 }
 
 /// [`Subject`] without its type.
@@ -80,6 +105,14 @@ pub trait AnySubject: Send + Sync {
     fn parse_value(&self, text: &str, inventory: &Inventory) -> Result<Value>;
     /// [`Subject::findings`].
     fn findings(&self, cx: &FindingCx<'_>) -> Vec<Finding>;
+    /// [`Subject::checks`].
+    fn checks(&self) -> &'static [Check];
+    /// [`Subject::here`].
+    fn here(&self, inventory: &Inventory) -> Option<Value>;
+    /// [`Subject::only_fresh`].
+    fn only_fresh(&self) -> bool;
+    /// [`Subject::stands_alone`].
+    fn stands_alone(&self) -> bool;
 }
 
 impl<S: Subject> AnySubject for S {
@@ -94,6 +127,18 @@ impl<S: Subject> AnySubject for S {
     }
     fn findings(&self, cx: &FindingCx<'_>) -> Vec<Finding> {
         Subject::findings(self, cx)
+    }
+    fn checks(&self) -> &'static [Check] {
+        Subject::checks(self)
+    }
+    fn here(&self, inventory: &Inventory) -> Option<Value> {
+        Subject::here(self, inventory)
+    }
+    fn only_fresh(&self) -> bool {
+        Subject::only_fresh(self)
+    }
+    fn stands_alone(&self) -> bool {
+        Subject::stands_alone(self)
     }
 }
 
@@ -113,19 +158,110 @@ impl Examined {
     }
 }
 
+/// When findings are drawn, and by which day waivers are judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// Before the first change or in the middle of a run.
+    pub stage: Stage,
+    /// UTC. In a run the day on which its plan was made: what held at its beginning holds to its end.
+    pub day: Date,
+}
+
+impl Moment {
+    /// The day on which a plan was made.
+    pub fn of(plan: &Plan, stage: Stage) -> Self {
+        Self { stage, day: plan.created.to_zoned(jiff::tz::TimeZone::UTC).date() }
+    }
+
+    /// This day.
+    pub fn now(stage: Stage) -> Self {
+        Self { stage, day: Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date() }
+    }
+}
+
 /// Reads all facts of all nodes at once and draws every finding that follows.
 pub async fn examine(
     subjects: &[Arc<dyn AnySubject>],
     hosts: &Hosts,
     inventory: &Inventory,
     release: Option<&Release>,
-    stage: Stage,
+    moment: Moment,
 ) -> Examined {
-    let mut examined = gather(subjects, hosts, inventory).await;
-    let cx = FindingCx { inventory, release, facts: &examined.facts, stage };
-    let found: Vec<_> = subjects.iter().flat_map(|subject| subject.findings(&cx)).collect();
+    let examined = gather(&asked(subjects, moment.stage), hosts, inventory).await;
+    judge(subjects, examined, inventory, release, moment)
+}
+
+/// How long a pair in motion is left alone before it is asked again.
+const SETTLES_IN: Duration = Duration::from_secs(1);
+
+/// The same where an earlier process may have left the pair in motion. Its commands are waited for; what is wrong then is
+/// asked once more, since no two nodes are looked at in one moment: an address on its way is seen on both, or on none.
+#[expect(clippy::disallowed_methods, reason = "this is the engine's wait between two looks")]
+pub async fn examine_settled(
+    subjects: &[Arc<dyn AnySubject>],
+    hosts: &Hosts,
+    inventory: &Inventory,
+    release: Option<&Release>,
+    moment: Moment,
+) -> Examined {
+    wait_until_quiet(hosts, inventory).await;
+    let first = examine(subjects, hosts, inventory, release, moment).await;
+    if first.errors().is_empty() {
+        return first;
+    }
+    tokio::time::sleep(SETTLES_IN).await;
+    examine(subjects, hosts, inventory, release, moment).await
+}
+
+/// Waits until no command of an earlier process is at work. A node that does not answer is told of where it is needed.
+pub(crate) async fn wait_until_quiet(hosts: &Hosts, inventory: &Inventory) {
+    let wait = inventory.limits.command.duration() * 2;
+    let waits = hosts.values().map(|host| {
+        let cmd = rollup_remote::quiet(wait);
+        async move { host.exec(&cmd).await.map(|_| ()) }
+    });
+    for result in futures_util::future::join_all(waits).await {
+        if let Err(error) = result {
+            tracing::warn!(%error, "could not wait for earlier commands");
+        }
+    }
+}
+
+/// The subjects that are asked at this stage.
+pub fn asked(subjects: &[Arc<dyn AnySubject>], stage: Stage) -> Vec<Arc<dyn AnySubject>> {
+    subjects.iter().filter(|subject| stage == Stage::Fresh || !subject.only_fresh()).cloned().collect()
+}
+
+/// Draws every finding that follows from what was gathered, and applies the inventory's waivers. Pure.
+pub fn judge(
+    subjects: &[Arc<dyn AnySubject>],
+    mut examined: Examined,
+    inventory: &Inventory,
+    release: Option<&Release>,
+    moment: Moment,
+) -> Examined {
+    let cx = FindingCx { inventory, release, facts: &examined.facts, stage: moment.stage };
+    let found: Vec<_> = asked(subjects, moment.stage).iter().flat_map(|subject| subject.findings(&cx)).collect();
     examined.findings.extend(found);
+    waiver::apply(&mut examined.findings, &inventory.waivers, moment.day);
+    // A waiver that runs out must not keep a pair from the end of its run, or from its way back.
+    if moment.stage == Stage::Fresh {
+        examined.findings.extend(waiver::expired(&inventory.waivers, moment.day));
+    }
+    debug_assert_eq!(undeclared(subjects, &examined.findings), None, "every finding has a declared check");
     examined
+}
+
+/// Every check that these subjects and the engine itself can answer.
+pub(crate) fn known_checks(subjects: &[Arc<dyn AnySubject>]) -> Vec<Check> {
+    let own = silence::CHECKS.into_iter().chain([waiver::EXPIRED]);
+    own.chain(subjects.iter().flat_map(|subject| subject.checks().iter().copied())).collect()
+}
+
+fn undeclared<'f>(subjects: &[Arc<dyn AnySubject>], findings: &'f [Finding]) -> Option<&'f str> {
+    let known = known_checks(subjects);
+    let mut ids = findings.iter().map(|finding| finding.id.as_str());
+    ids.find(|id| known.iter().all(|check| check.id != *id))
 }
 
 /// Runs every script given as `NAME COUNT SCRIPT ARGS…`, all at once, each in a shell of its own; what they print comes
@@ -180,13 +316,21 @@ pub async fn gather(subjects: &[Arc<dyn AnySubject>], hosts: &Hosts, inventory: 
         let probes: Vec<_> =
             subjects.iter().filter_map(|subject| Some((subject.name(), subject.probe(inventory, node)?))).collect();
         let cmd = command(&mark, &probes);
-        async move { (node, ReadOnly::new(host.as_ref()).exec(&cmd).await) }
+        async move {
+            let sent = Timestamp::now();
+            let answer = ReadOnly::new(host.as_ref()).exec(&cmd).await;
+            (node, answer, Asked { sent, answered: Timestamp::now() })
+        }
     });
     let mut examined = Examined::default();
-    for (node, answer) in futures_util::future::join_all(tasks).await {
+    let here = subjects.iter().filter_map(|subject| Some((subject.name().to_owned(), subject.here(inventory)?)));
+    let (answers, here) = tokio::join!(futures_util::future::join_all(tasks), async { here.collect() });
+    examined.facts.operator = here;
+    for (node, answer, asked) in answers {
+        examined.facts.asked.insert(node.name.clone(), asked);
         match answer {
             Ok(output) => read_node(subjects, &mark, &output, node, inventory, &mut examined),
-            Err(error) => examined.findings.push(unreachable(node, inventory, &error)),
+            Err(error) => examined.findings.push(silence::silence(node, inventory, &error)),
         }
     }
     examined
@@ -222,39 +366,6 @@ fn read_node(
     }
 }
 
-/// The command that tries what was tried here, by hand.
-fn ssh_line(node: &Node, inventory: &Inventory) -> String {
-    let ssh = &inventory.ssh;
-    let option =
-        |flag: &str, value: &Option<String>| value.as_ref().map(|value| format!("{flag}{value} ")).unwrap_or_default();
-    let port = ssh.port.map(|port| format!("-p {port} ")).unwrap_or_default();
-    format!(
-        "ssh {}{}{}{}{port}{} true",
-        option("-F ", &ssh.config_file),
-        option("-i ", &ssh.identity_file),
-        option("-o UserKnownHostsFile=", &ssh.known_hosts),
-        option("-l ", &ssh.user),
-        node.host
-    )
-}
-
-fn unreachable(node: &Node, inventory: &Inventory, error: &RemoteError) -> Finding {
-    let sudo = matches!(error, RemoteError::Exit { stderr, .. } if stderr.contains("sudo"));
-    let finding = Finding::check(
-        if sudo { "host.sudo" } else { "host.reachable" },
-        if sudo { "PRE-8" } else { "PRE-2" },
-        false,
-        if sudo { "`sudo -n` without a password" } else { "an answer over ssh" },
-        error.to_string(),
-    );
-    finding.on(&node.name).fix(if sudo {
-        let user = inventory.ssh.user.as_deref().unwrap_or("USER");
-        format!("echo '{user} ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/{user}")
-    } else {
-        ssh_line(node, inventory)
-    })
-}
-
 /// Reads the facts of one subject on one node.
 pub async fn gather_one<S: Subject>(
     subject: &S,
@@ -271,14 +382,5 @@ pub async fn gather_one<S: Subject>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_section_that_imitates_a_mark_stays_one_section() {
-        let text = "@m-1 begin a\nx\n@rollup end\n\n@m-1 end\n@m-1 begin b\n\n@m-1 end\n";
-        let found = sections(text, "@m-1");
-        assert_eq!(found["a"], "x\n@rollup end\n");
-        assert_eq!(found["b"], "");
-    }
-}
+#[path = "gather_tests.rs"]
+mod tests;

@@ -11,12 +11,16 @@ pub mod lock;
 mod mirror;
 mod recorder;
 mod registry;
+mod silence;
 mod step;
 mod stop;
 
-pub use action::{Action, ApplyCx, Cx, State};
+pub use action::{Action, ApplyCx, Cx, Forecast, State};
 pub use engine::{End, Engine, Options};
-pub use gather::{AnySubject, Examined, FindingCx, Probe, Stage, Subject, examine, gather, gather_one};
+pub use gather::{
+    AnySubject, Examined, FindingCx, Moment, Probe, Stage, Subject, asked, examine, examine_settled, gather,
+    gather_one, judge,
+};
 pub use mirror::{Mirrored, fetch_mirror, list_mirrors};
 pub use recorder::Recorder;
 pub use registry::{Choose, Registry};

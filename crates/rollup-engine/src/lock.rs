@@ -43,7 +43,7 @@ pub enum Taken {
 const ACQUIRE: &str = r#"
 d=/var/lib/rollup; umask 022
 mkdir -p "$d"
-t=$(mktemp -d "$d/.lock.XXXXXX")
+t=$(mktemp -d -p "$d" --suffix=.lock)
 cat > "$t/holder.json"; printf '%s' "$1" > "$t/run"; chmod 755 "$t"
 if mv -T "$t" "$d/lock" 2>/dev/null; then sync "$d"; echo taken; exit 0; fi
 rm -rf "$t"
@@ -58,7 +58,7 @@ systemctl stop "rollup-$1-*.service" 2>/dev/null || true
 systemctl reset-failed "rollup-$1-*.service" 2>/dev/null || true
 rm -f "$d/jobs/rollup-$1-"*
 [ "$(cat "$d/lock/run" 2>/dev/null)" = "$1" ] || exit 0
-t=$(mktemp -d "$d/.lock.XXXXXX")
+t=$(mktemp -d -p "$d" --suffix=.lock)
 mv -T "$d/lock" "$t/gone"
 rm -rf "$t"
 sync "$d"

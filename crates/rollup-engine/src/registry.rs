@@ -4,14 +4,17 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::{Context, Result, bail};
 use rollup_model::{
-    Known, Resolution, Undo,
+    Check, Known, Resolution, Undo,
     compile::Site,
     plan::{ActionRef, Impact, Target},
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::{Action, Subject, gather::AnySubject};
+use crate::{
+    Action, Subject,
+    gather::{AnySubject, known_checks},
+};
 
 type Build = fn(&Map<String, Value>) -> Result<Box<dyn Action>, String>;
 
@@ -29,6 +32,7 @@ struct Entry {
 pub struct Registry {
     actions: BTreeMap<&'static str, Entry>,
     subjects: Vec<Arc<dyn AnySubject>>,
+    checks: Vec<Check>,
 }
 
 impl Registry {
@@ -50,6 +54,19 @@ impl Registry {
     /// Adds a subject that facts are gathered about.
     pub fn subject<S: Subject + 'static>(&mut self, subject: S) {
         self.subjects.push(Arc::new(subject));
+    }
+
+    /// Adds checks that need no node.
+    pub fn checks(&mut self, checks: &'static [Check]) {
+        self.checks.extend(checks);
+    }
+
+    /// Every check there is, by id.
+    pub fn known_checks(&self) -> Vec<Check> {
+        let mut checks = known_checks(&self.subjects);
+        checks.extend(&self.checks);
+        checks.sort_by_key(|check| check.id);
+        checks
     }
 
     /// Every subject.

@@ -7,7 +7,7 @@ use rollup_model::{
     Event, Finding, Outcome, Plan, Severity, Step, Undo,
     plan::{Impact, Target},
 };
-use rollup_remote::{RemoteError, quiet};
+use rollup_remote::{Job, RemoteError, quiet};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -99,16 +99,45 @@ impl Runner<'_> {
     }
 
     fn cx<'a>(&'a self, step: &'a Step, before: Option<&'a Value>) -> Cx<'a> {
-        Cx { plan: self.plan, step, before, hosts: self.hosts, registry: self.registry }
+        Cx { plan: self.plan, step, before, run: self.recorder.state(), hosts: self.hosts, registry: self.registry }
     }
 
     async fn work(&self, step: &Step, before: Option<Value>) -> Result<(Outcome, Value), Failure> {
         let action = self.registry.build(&step.action)?;
         if step.impact == Impact::Observe {
+            if let Some(accepted) = self.accepted(action.as_ref(), step).await? {
+                return Ok(accepted);
+            }
             let evidence = self.wait_until_done(action.as_ref(), step, None).await?;
             return Ok((Outcome::Observed, evidence));
         }
         self.change(action.as_ref(), step, before).await
+    }
+
+    /// A gate that an operator has accepted (UPG-8): one look decides whether what is wrong now is of the kind that may
+    /// be accepted. `None`: nobody has, or there is nothing to accept.
+    async fn accepted(&self, action: &dyn Action, step: &Step) -> Result<Option<(Outcome, Value)>, Failure> {
+        let run = self.recorder.state();
+        // Who accepts a gate accepts the watch that follows it on the same node, too.
+        let same =
+            |other: &&Step| (&other.phase, &other.on, &other.action.uses) == (&step.phase, &step.on, &step.action.uses);
+        let gates = self.plan.steps.iter().filter(same);
+        let mut accepted = gates.filter_map(|gate| run.steps.get(&gate.id)?.accepted.as_ref());
+        let Some(accepted) = accepted.next() else { return Ok(None) };
+        let findings = match self.look(action, step, None, REACH).await? {
+            State::Done { .. } => return Ok(None),
+            State::Blocked { findings } => findings,
+            State::Needed { because, .. } => because,
+        };
+        let errors: Vec<_> = findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
+        if errors.is_empty() {
+            return Ok(None);
+        }
+        if let Some(finding) = errors.iter().find(|finding| !action.acceptable(finding)) {
+            let error = anyhow!("accepted by {}, but this cannot be: {}", accepted.by.user, finding.line());
+            return Err(Failure { error, findings, blocked: false });
+        }
+        Ok(Some((Outcome::Accepted, serde_json::json!({ "accepted": accepted, "findings": findings }))))
     }
 
     async fn change(
@@ -120,7 +149,7 @@ impl Runner<'_> {
         let policy = &step.policy;
         let (mut attempt, mut lost, mut begun) = (0, 0, false);
         loop {
-            match self.look(action, step, before.as_ref(), REACH).await? {
+            let seen = match self.look(action, step, before.as_ref(), REACH).await? {
                 State::Done { evidence } => {
                     let outcome = if begun { Outcome::Applied } else { Outcome::FoundDone };
                     // The watch that a policy asks for holds here too.
@@ -129,14 +158,16 @@ impl Runner<'_> {
                     }
                     return Ok((outcome, evidence));
                 }
+                // A job that an earlier process began is in the middle of its work: what is seen now says nothing of its
+                // end. It is attached to.
+                State::Blocked { .. } if before.is_some() && self.job_is_there(step).await => Value::Null,
                 State::Blocked { findings } => return Err(blocked(step, findings, before.is_none())),
-                State::Needed { before: seen, .. } => {
-                    let kept = before.get_or_insert(seen).clone();
-                    let started = Event::StepStarted { step: step.id.clone(), before: kept };
-                    self.recorder.record(started).await.map_err(JournalLost::wrap)?;
-                    begun = true;
-                }
-            }
+                State::Needed { before: seen, .. } => seen,
+            };
+            let kept = before.get_or_insert(seen).clone();
+            let started = Event::StepStarted { step: step.id.clone(), before: kept };
+            self.recorder.record(started).await.map_err(JournalLost::wrap)?;
+            begun = true;
             let failure = match self.attempt(action, step, before.as_ref()).await {
                 Ok(evidence) => return Ok((Outcome::Applied, evidence)),
                 Err(failure) => failure,
@@ -159,6 +190,13 @@ impl Runner<'_> {
                 pause(policy.backoff.duration()).await;
             }
         }
+    }
+
+    async fn job_is_there(&self, step: &Step) -> bool {
+        let Target::Node(node) = &step.on else { return false };
+        let Some(host) = self.hosts.get(node) else { return false };
+        // A node that cannot be asked has told nothing against what was found.
+        Job::is_there(host.as_ref(), self.plan.run.as_str(), step.id.as_str()).await.unwrap_or(false)
     }
 
     /// One try of the change, and the look that proves it. After an error nothing of the try is still running.

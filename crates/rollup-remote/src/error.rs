@@ -57,7 +57,7 @@ pub enum RemoteError {
 
 impl RemoteError {
     /// The same error without what the command wrote to standard output, which may be large or secret.
-    pub(crate) fn without_stdout(self) -> Self {
+    pub fn without_stdout(self) -> Self {
         match self {
             RemoteError::Exit { host, id, code, stdout: _, stderr } => {
                 RemoteError::Exit { host, id, code, stdout: String::new(), stderr }
@@ -66,7 +66,8 @@ impl RemoteError {
         }
     }
 
-    pub(crate) fn sink(host: &str, cmd: &crate::Cmd, error: &std::io::Error) -> Self {
+    /// The reader of a command's output took no more.
+    pub fn sink(host: &str, cmd: &crate::Cmd, error: &std::io::Error) -> Self {
         RemoteError::Sink { host: host.to_owned(), id: cmd.id.to_owned(), why: error.to_string() }
     }
 

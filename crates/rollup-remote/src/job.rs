@@ -72,8 +72,15 @@ pub enum JobState {
 impl Job {
     /// A job that does what `cmd` would do, under a name that belongs to one run and one step.
     pub fn new(run: &str, step: &str, cmd: Cmd) -> Self {
-        let unit = format!("rollup-{run}-{}", step.replace(['@', '.'], "-"));
-        Self { unit, cmd }
+        Self { unit: unit_of(run, step), cmd }
+    }
+
+    /// Whether the job of this run and step is on the node, at work or ended well: whoever runs it now attaches to it.
+    ///
+    /// # Errors
+    /// The node cannot be asked.
+    pub async fn is_there(host: &dyn Host, run: &str, step: &str) -> Result<bool, RemoteError> {
+        Ok(matches!(look(host, &unit_of(run, step)).await?, JobState::Running(_) | JobState::Succeeded))
     }
 
     /// Runs the job to its end, or attaches to the one that runs; then removes its traces. `progress` is told the last
@@ -134,9 +141,17 @@ impl Job {
 
     /// Looks at the job's unit once it has ended, at the latest after a moment.
     pub async fn look(&self, host: &dyn Host) -> Result<JobState, RemoteError> {
-        let output = host.exec(&Cmd::read("job.look", LOOK, [self.unit.as_str(), MOMENT])).await?;
-        Ok(parse(&output.stdout))
+        look(host, &self.unit).await
     }
+}
+
+async fn look(host: &dyn Host, unit: &str) -> Result<JobState, RemoteError> {
+    let output = host.exec(&Cmd::read("job.look", LOOK, [unit, MOMENT])).await?;
+    Ok(parse(&output.stdout))
+}
+
+fn unit_of(run: &str, step: &str) -> String {
+    format!("rollup-{run}-{}", step.replace(['@', '.'], "-"))
 }
 
 /// How long a look waits for the end, in seconds: what the job says meanwhile is shown this often.

@@ -3,6 +3,7 @@
 use std::{
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::PathBuf,
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
@@ -15,6 +16,9 @@ use tokio::{
 use zeroize::Zeroizing;
 
 use crate::{Cmd, Effect, Host, Output, RemoteError, RunAs, Stdin};
+
+/// How long input may still be on its way to a command that has closed its outputs.
+const FEED_ENDS: Duration = Duration::from_millis(500);
 
 /// How to reach one machine.
 #[derive(Debug, Clone)]
@@ -182,8 +186,20 @@ impl SshHost {
                 Some(sink) => pour(stdout, sink).await,
             }
         };
-        // A command that ends without reading its input breaks the pipe: its status says more than that error.
-        let (fed, taken, _) = tokio::join!(feed, taking, drain(stderr, &mut err));
+        let answering = async { tokio::join!(taking, drain(stderr, &mut err)) };
+        // A command that ends without reading its input breaks the pipe: its status says more than that error. Once both
+        // its outputs are closed nobody reads any more, and whoever feeds it may be waiting for its answer.
+        let (fed, (taken, ())) = {
+            let (mut feed, mut answering) = (pin!(feed), pin!(answering));
+            tokio::select! {
+                fed = &mut feed => (fed, answering.await),
+                answered = &mut answering => {
+                    #[expect(clippy::disallowed_methods, reason = "a feed that has all it needs ends within this time")]
+                    let fed = tokio::time::timeout(FEED_ENDS, feed).await;
+                    (fed.unwrap_or_else(|_| Err(std::io::ErrorKind::BrokenPipe.into())), answered)
+                }
+            }
+        };
         if let Err(error) = taken {
             // It ends by itself: what it writes goes nowhere any more.
             let _ended = child.wait().await;
