@@ -183,12 +183,15 @@ impl<T: TermLike> Inner<T> {
                 let title = cut(&title, self.width().saturating_sub(number.len() + 2), style);
                 vec![format!("{}  {}", style.paint(Paint::Dim, number), style.paint(Paint::Strong, title))]
             }
-            Event::StepFinished { step, outcome, millis, .. } => {
+            Event::StepFinished { step, outcome, evidence, millis } => {
                 let (sign, remark) = match outcome {
                     Outcome::FoundDone => (Sign::AlreadySo, "already so"),
                     Outcome::Applied | Outcome::Observed => (Sign::Done, ""),
+                    Outcome::Accepted => (Sign::Outage, "not so, and accepted"),
                 };
-                vec![self.step_line(sign, step, remark, *millis)]
+                let mut lines = vec![self.step_line(sign, step, remark, *millis)];
+                lines.extend(self.below(human::summary(evidence), Paint::Dim));
+                lines
             }
             Event::StepFailed { step, error, undone, millis, .. } => {
                 let mut lines = vec![self.step_line(Sign::Failed, step, "", *millis)];

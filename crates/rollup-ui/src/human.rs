@@ -4,6 +4,11 @@ use jiff::Timestamp;
 
 use crate::Style;
 
+/// What an action wants people to see of its evidence: its field `summary`, else nothing.
+pub(crate) fn summary(evidence: &serde_json::Value) -> &str {
+    evidence.get("summary").and_then(serde_json::Value::as_str).unwrap_or_default()
+}
+
 /// A length of time: `0.4s`, `23s`, `4m 10s`, `1h 05m`.
 pub fn duration(millis: u64) -> String {
     let tenths = millis.saturating_add(50) / 100;

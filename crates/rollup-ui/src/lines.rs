@@ -122,13 +122,16 @@ impl<W: Write + Send> Inner<W> {
                 let attempts = plan.step(step).map_or(*attempt, |step| step.policy.attempts);
                 format!("retry {step}: try {attempt} of {attempts} failed: {error}")
             }
-            Event::StepFinished { step, outcome, millis, .. } => {
+            Event::StepFinished { step, outcome, evidence, millis } => {
                 let how = match outcome {
                     Outcome::FoundDone => "already so",
                     Outcome::Applied => "done",
                     Outcome::Observed => "seen",
+                    Outcome::Accepted => "not so, and accepted:",
                 };
-                format!("{how} {step} in {} ({done} of {all})", human::duration(*millis))
+                let summary = human::summary(evidence);
+                let summary = if summary.is_empty() { String::new() } else { format!(": {summary}") };
+                format!("{how} {step} in {} ({done} of {all}){summary}", human::duration(*millis))
             }
             Event::StepFailed { step, error, undone, millis, .. } => {
                 let undone = if *undone { "; its change was taken back" } else { "" };
@@ -142,6 +145,12 @@ impl<W: Write + Send> Inner<W> {
                     side_name(*side),
                     human::seconds(*millis)
                 )
+            }
+            Event::StepAccepted { step, by, reason, .. } => {
+                format!("accepted {step} as it is, by {}@{}: {reason}", by.user, by.host)
+            }
+            Event::DowntimeAccepted { by } => {
+                format!("accepted an interruption over the budget, by {}@{}", by.user, by.host)
             }
             Event::Note { node, text } => match node {
                 Some(node) => format!("note {node}: {text}"),

@@ -62,7 +62,7 @@ fn pages(style: &Style, out: &mut impl Write) -> Fallible<()> {
     show("plan", pages::plan_table(&plan, style))?;
     show("findings", pages::findings_table(&sample::findings()?, false, style))?;
     show("findings, verbose", pages::findings_table(&sample::findings()?, true, style))?;
-    show("JUnit", pages::findings_junit(&sample::findings()?))?;
+    show("JUnit", pages::findings_junit(&sample::findings()?, false))?;
     let state_of = |course| -> Fallible<RunState> { Ok(RunState::fold(&sample::run(&plan, course)?)) };
     let killed = state_of(Course::Killed)?;
     let now = killed.last.unwrap_or(plan.created) + Duration::from_secs(250);
@@ -95,6 +95,7 @@ fn pages(style: &Style, out: &mut impl Write) -> Fallible<()> {
     let page = pages::locked_page(&lock.locked(&plan, &by), now, &[Next::new("rollup status", "look at it")], style);
     show("locked", page)?;
     show("health", pages::health_table(&sample::health()?, style))?;
+    show("health-watch", pages::health_screen(&sample::health_later()?, 24, style).join("\n"))?;
     show("values", pages::key_values("VIP 10.0.0.9", &sample::values(), style))?;
     Ok(())
 }

@@ -9,7 +9,7 @@ use rollup_model::{
 use super::{
     Names, Next, Serving, findings, next_commands,
     plan::{is_rollback, roles_of},
-    status::interruption,
+    status::{accepted, interruption},
 };
 use crate::{
     Style, human,
@@ -105,8 +105,10 @@ fn finished(page: &mut Page<'_>, ending: &Ending<'_>) {
     page.entry(2, COLUMN, "steps", Paint::Plain, &format!("{done} of {} done", plan.steps.len()));
     page.entry(2, COLUMN, "time", Paint::Plain, &human::duration(ending.millis()));
     interruption(page, plan, state);
-    let set = if plan.restores.is_some() { "safety set" } else { "backup set" };
-    page.entry(2, COLUMN, set, Paint::Plain, &plan.backup_set);
+    if plan.kind != Kind::Switch {
+        let set = if plan.restores.is_some() { "safety set" } else { "backup set" };
+        page.entry(2, COLUMN, set, Paint::Plain, &plan.backup_set);
+    }
     if !found.is_empty() {
         page.entry(2, COLUMN, "left alone", Paint::Plain, &format!("already so: {}", ids(&found)));
     }
@@ -295,6 +297,7 @@ fn safe(page: &mut Page<'_>, ending: &Ending<'_>) {
 }
 
 fn notes(page: &mut Page<'_>, state: &RunState) {
+    accepted(page, state);
     for note in &state.notes {
         page.entry(2, COLUMN, "note", Paint::Plain, &one_line(note));
     }

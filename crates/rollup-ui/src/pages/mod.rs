@@ -4,6 +4,7 @@
 
 mod end;
 mod findings;
+mod health;
 mod plan;
 mod report;
 mod status;
@@ -14,11 +15,12 @@ use rollup_model::{NodeName, RunId, event::StopReason};
 use serde::Serialize;
 
 pub use end::{Ending, end_page};
-pub use findings::{findings_json, findings_junit, findings_table};
+pub use findings::{Selection, checks_table, findings_json, findings_junit, findings_table};
+pub use health::{HealthCheck, HealthLook, HealthRow, health_changes, health_screen, health_table};
 pub use plan::plan_table;
 pub use report::{Report, Steps, report_json};
 pub use status::status_page;
-pub use tables::{HealthCheck, HealthRow, Locked, RunRow, health_table, key_values, locked_page, runs_table, table};
+pub use tables::{Locked, RunRow, key_values, locked_page, runs_table, table};
 pub use way_back::{LaneRow, PriceRow, WayBackPage, way_back_page};
 
 use crate::{layout::Page, style::Paint};

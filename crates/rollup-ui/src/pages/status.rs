@@ -36,6 +36,7 @@ pub fn status_page(plan: &Plan, state: &RunState, now: Timestamp, live: bool, na
         page.entry(2, 14, "last record", Paint::Plain, &format!("{} ago", ago));
     }
     steps_now(&mut page, plan, state, now, live);
+    accepted(&mut page, state);
     interruption(&mut page, plan, state);
 
     page.head("phases");
@@ -95,14 +96,38 @@ fn steps_now(page: &mut Page<'_>, plan: &Plan, state: &RunState, now: Timestamp,
     }
 }
 
+/// What operators have accepted, and why (UPG-8, VIP-5).
+pub(super) fn accepted(page: &mut Page<'_>, state: &RunState) {
+    for (step, record) in &state.steps {
+        if let Some(accepted) = &record.accepted {
+            let text = format!("{step} as it is, by {}@{}: {}", accepted.by.user, accepted.by.host, accepted.reason);
+            page.entry(2, 14, "accepted", Paint::Caution, &one_line(&text));
+        }
+    }
+    if let Some(by) = &state.downtime_accepted {
+        let text = format!("an interruption over the budget, by {}@{}", by.user, by.host);
+        page.entry(2, 14, "accepted", Paint::Caution, &one_line(&text));
+    }
+}
+
 /// The interruption against its budget, and one line for each step that had a part in it.
 pub(super) fn interruption(page: &mut Page<'_>, plan: &Plan, state: &RunState) {
     let interruption = Interruption::of(plan, state);
     page.entry(2, 14, "interruption", interruption.paint(), &interruption.text());
+    if let Some(forecast) = forecast(plan, state) {
+        page.entry(2, 14, "", Paint::Plain, &format!("{forecast} by the forecast before the cutover"));
+    }
     for share in &interruption.by_step {
         let step = share.step.as_ref().map_or_else(|| "between steps".to_owned(), ToString::to_string);
         page.entry(2, 14, "", Paint::Plain, &format!("{} during {step}", human::seconds(share.millis)));
     }
+}
+
+/// What the look before the cutover expected.
+fn forecast<'a>(plan: &Plan, state: &'a RunState) -> Option<&'a str> {
+    let step = plan.steps.iter().find(|step| step.action.uses == "cutover.forecast")?;
+    let summary = human::summary(&state.steps.get(&step.id)?.evidence);
+    Some(summary).filter(|summary| !summary.is_empty())
 }
 
 fn phases(page: &mut Page<'_>, plan: &Plan, state: &RunState) {

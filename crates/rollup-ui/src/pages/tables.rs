@@ -12,8 +12,8 @@ use super::{Next, next_commands};
 use crate::{
     Style, human,
     human::one_line,
-    layout::{Cell, Grid, Page, cut, pad},
-    style::{Paint, Sign},
+    layout::{Cell, Grid, Page},
+    style::Paint,
 };
 
 /// One line of a list of runs.
@@ -115,53 +115,6 @@ pub fn key_values(title: &str, values: &[(String, String)], style: &Style) -> St
     let column = values.iter().map(|(name, _)| console::measure_text_width(name)).max().unwrap_or_default() + 2;
     for (name, value) in values {
         page.entry(2, column, name, Paint::Plain, &one_line(value));
-    }
-    page.finish()
-}
-
-/// The health of one node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct HealthRow {
-    /// The node.
-    pub node: NodeName,
-    /// What was asked.
-    pub checks: Vec<HealthCheck>,
-}
-
-/// One question about a node's health.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct HealthCheck {
-    /// What was asked, for example `unit orders-api.service`.
-    pub name: String,
-    /// Whether the answer is good.
-    pub ok: bool,
-    /// What was answered, for example `active`.
-    pub detail: String,
-}
-
-/// Every node with every answer, and a verdict as the last line.
-pub fn health_table(rows: &[HealthRow], style: &Style) -> String {
-    let mut page = Page::new(style);
-    let names = rows.iter().flat_map(|row| &row.checks).map(|check| console::measure_text_width(&check.name));
-    let column = (names.max().unwrap_or_default() + 2).min(style.width / 2);
-    for row in rows {
-        let healthy = row.checks.iter().all(|check| check.ok);
-        let (word, paint) = if healthy { ("healthy", Paint::Good) } else { ("not healthy", Paint::Bad) };
-        page.text(0, Paint::Strong, row.node.as_str());
-        for check in &row.checks {
-            let sign = if check.ok { Sign::Done } else { Sign::Failed };
-            let name = pad(&cut(&one_line(&check.name), column.saturating_sub(2), style), column);
-            page.signed_entry(2, sign, &name, Paint::Plain, &one_line(&check.detail));
-        }
-        page.text(2, paint, word);
-        page.blank();
-    }
-    let sick: Vec<&str> =
-        rows.iter().filter(|row| !row.checks.iter().all(|check| check.ok)).map(|row| row.node.as_str()).collect();
-    if sick.is_empty() {
-        page.text(0, Paint::Good, "all nodes are healthy");
-    } else {
-        page.text(0, Paint::Bad, &format!("not healthy: {}", sick.join(", ")));
     }
     page.finish()
 }

@@ -60,6 +60,7 @@ fn all(style: &Style) -> Vec<(&'static str, String)> {
         ("runs", pages::runs_table(&rows, style)),
         ("locked", pages::locked_page(&lock.locked(&plan, &by), now, &look, style)),
         ("health", pages::health_table(&sample::health().unwrap(), style)),
+        ("health-watch", pages::health_screen(&sample::health_later().unwrap(), 24, style).join("\n") + "\n"),
         ("values", pages::key_values("VIP 10.0.0.9", &sample::values(), style)),
     ]
 }
@@ -168,7 +169,7 @@ fn the_report_says_in_json_what_the_page_says() {
 fn junit_is_well_formed_whatever_a_machine_answers() {
     let mut findings = sample::findings().unwrap();
     findings[3].found = "<a href='x'>&\"\u{0}\u{1b}[31m]]>\n".to_owned();
-    let xml = pages::findings_junit(&findings);
+    let xml = pages::findings_junit(&findings, false);
     same_as_last_time("junit", &xml);
     assert!(xml.chars().all(|c| c == '\n' || !c.is_control()));
     // Outside of tags no bare `<` or `&` is left, and every tag that opens closes.
@@ -195,10 +196,35 @@ fn junit_is_well_formed_whatever_a_machine_answers() {
 
 #[test]
 fn findings_in_json_carry_their_totals() {
-    let text = pages::findings_json(&sample::findings().unwrap());
+    let text = pages::findings_json(&sample::findings().unwrap(), false, &pages::Selection::default());
     let value: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!((&value["ok"], &value["errors"], &value["warnings"]), (&false.into(), &1.into(), &1.into()));
-    assert_eq!(value["findings"].as_array().unwrap().len(), 5);
+    assert_eq!(value["waived"], 1);
+    assert_eq!(value["findings"].as_array().unwrap().len(), 6);
+}
+
+#[test]
+fn strict_makes_failures_of_warnings_and_leaves_what_is_waived_pre_10() {
+    let findings = sample::findings().unwrap();
+    let line = |strict: bool, id: &str| {
+        let xml = pages::findings_junit(&findings, strict);
+        xml.lines().find(|line| line.contains(id)).unwrap().to_owned()
+    };
+    assert!(line(false, "disk.space").contains("<system-out>warning: "));
+    assert!(line(true, "disk.space").contains("<failure "));
+    assert!(line(true, "service.enabled").contains("<skipped message=\"waived: started by hand until T-7"));
+}
+
+#[test]
+fn evidence_is_shown_for_errors_and_else_only_when_asked_for_pre_10() {
+    let mut findings = sample::findings().unwrap();
+    for finding in &mut findings {
+        finding.evidence = Some(format!("{} 1\n\n2\n3\n4", finding.id));
+    }
+    let page = |verbose| pages::findings_table(&findings, verbose, &Style::plain(80));
+    assert!(page(false).contains("evidence  database.replication 1\n                2\n                3\n"));
+    assert!(!page(false).contains("disk.space 1") && !page(true).contains("                4\n"));
+    assert!(page(true).contains("evidence  disk.space 1"));
 }
 
 #[test]
@@ -212,4 +238,33 @@ fn a_table_fits_and_keeps_its_columns() {
                     node-a  primary             0 bytes\n\
                     node-b  standby, streaming  212 MiB behind\n";
     assert_eq!(page, expected);
+}
+
+#[test]
+fn a_watch_that_is_no_terminal_says_only_what_has_changed_hlt_1() {
+    let (style, first, later) = (Style::plain(80), sample::health().unwrap(), sample::health_later().unwrap());
+    assert_eq!(pages::health_changes(None, &first, &style).len(), 6, "everything, and a verdict");
+    let changes = pages::health_changes(Some(&first), &later, &style);
+    assert_eq!(changes, ["03:12:05 node-b + http://127.0.0.1:8080/health: HTTP 200"]);
+    assert_eq!(pages::health_changes(Some(&later), &later, &style), [""; 0]);
+    // Only numbers in a reason differ: nothing new.
+    let mut same = later.clone();
+    same.nodes[1].checks[2].detail = "no answer within 3s".to_owned();
+    assert_eq!(pages::health_changes(Some(&later), &same, &style), [""; 0]);
+    same.nodes[1].checks[2].detail = "connection refused".to_owned();
+    assert_eq!(pages::health_changes(Some(&later), &same, &style).len(), 1);
+}
+
+#[test]
+fn a_watch_fits_a_terminal_and_keeps_its_verdict_hlt_1() {
+    let (style, look) = (Style::plain(60), sample::health().unwrap());
+    for height in 3..30 {
+        let lines = pages::health_screen(&look, height, &style);
+        assert!(lines.len() <= height, "{height}: {lines:#?}");
+        assert!(lines.iter().any(|line| line == "not healthy: node-b"), "{height}: {lines:#?}");
+        let is_good_told = lines.iter().any(|line| line.contains("port 8080"));
+        let is_bad_told = lines.iter().any(|line| line.contains("database on port 5432"));
+        assert!(is_bad_told || !is_good_told, "what is bad comes first: {lines:#?}");
+        assert!(lines.iter().all(|line| measure_text_width(line) <= 60), "{lines:#?}");
+    }
 }
