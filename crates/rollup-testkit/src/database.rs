@@ -81,6 +81,13 @@ fn lsn(position: u64) -> String {
     format!("{:X}/{:X}", position >> 32, position & 0xFFFF_FFFF)
 }
 
+/// What the input of a promotion says, unless it just ends.
+fn handed_over(call: &Call) -> Option<(String, String)> {
+    let text = call.text();
+    let (kind, target) = text.trim().split_once(' ')?;
+    Some((kind.to_owned(), target.to_owned()))
+}
+
 fn position_of(lsn: &str) -> u64 {
     let (high, low) = lsn.split_once('/').unwrap_or(("0", lsn));
     let half = |text: &str| u64::from_str_radix(text, 16).unwrap_or_default();
@@ -176,8 +183,8 @@ impl World {
         };
         match call.id.as_str() {
             "db.progress" if waiting(call.arg(SERVER), false) => Some(Duration::from_secs(2)),
-            "db.promote" if waiting(call.arg(SERVER + 1), call.arg(SERVER) == "shutdown") => {
-                Some(Duration::from_secs(call.arg(SERVER + 2).parse().unwrap_or(5)))
+            "db.promote" if handed_over(call).is_some_and(|(kind, target)| waiting(&target, kind == "shutdown")) => {
+                Some(Duration::from_secs(call.arg(SERVER).parse().unwrap_or(5)))
             }
             "db.demote" if here.writes() && !self.streams(&self.peer(node)) => Some(Duration::from_secs(5)),
             "job.look" if self.at(node).desk.job_runs(call.arg(0)) => {
@@ -214,7 +221,10 @@ impl World {
             }
             "db.migrate" => self.migrate(node, &call.args[SERVER..]),
             "db.demote" => self.demote(node, more(0)),
-            "db.promote" => self.promote(node, &more(0), &more(1)),
+            "db.promote" => match handed_over(call) {
+                Some((kind, target)) => self.promote(node, &kind, &target),
+                None => Err(Failed::saying(3, "ERROR:  nobody said up to where the old primary wrote")),
+            },
             "db.rejoin" => self.rejoin(node, more(0)),
             "db.reinstate" => self.reinstate(node),
             "db.revert" => self.revert(node, &call.args[SERVER..]),
@@ -391,7 +401,7 @@ impl World {
     }
 
     /// The server is gone without a word; a clean stop of before stays one.
-    pub(crate) fn server_dies(&mut self, node: &NodeName) {
+    pub fn server_dies(&mut self, node: &NodeName) {
         let here = &mut self.machine(node).database;
         let ended = if here.standby { "in archive recovery" } else { "in production" };
         if let Some(data) = here.data.as_mut().filter(|_| here.up) {

@@ -26,6 +26,37 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
+    /// One line for each copy of a run, newest first, as a look at the node says it.
+    pub(crate) fn runs_seen(&self) -> String {
+        let text = |path: &str| String::from_utf8_lossy(self.copies.get(path).map_or(&[], Vec::as_slice)).into_owned();
+        let line = |path: &String| {
+            let run = path.strip_suffix("/journal.jsonl")?;
+            let journal = text(path);
+            let (mut over, mut changes) = (0, 0);
+            for line in journal.lines() {
+                let is = |kind: &str| line.contains(&format!(r#""event":{{"kind":"{kind}"#));
+                if is("run-finished") || is("run-taken-back") || is("run-finalized") {
+                    over = 2;
+                } else if is(r#"run-stopped","reason":"blocked"#) {
+                    over = over.max(1);
+                } else if is("run-resumed") && over == 1 {
+                    over = 0;
+                }
+                changes += usize::from(is("step-started"));
+            }
+            let plan = text(&format!("{run}/plan.json"));
+            let kind = plan.lines().find_map(|line| line.strip_prefix("  \"kind\": \"")?.split('"').next());
+            let state = if over > 0 { "over" } else { "open" };
+            Some(format!("run {run} {state} {changes} {}\n", kind.unwrap_or("unknown")))
+        };
+        self.copies.keys().rev().filter_map(line).collect()
+    }
+
+    /// Whether any job is at work.
+    pub(crate) fn works(&self) -> bool {
+        self.jobs.values().any(|job| job.state == State::Running)
+    }
+
     /// Whether a job of this name is at work.
     pub(crate) fn job_runs(&self, unit: &str) -> bool {
         self.jobs.get(unit).is_some_and(|job| job.state == State::Running)

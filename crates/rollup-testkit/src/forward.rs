@@ -29,8 +29,17 @@ const DELAY: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a boot does or undoes by itself, so that it may be missing or come about again.
-const BOOTS_DO: [&str; 7] =
-    ["unit.started", "unit.stopped", "db.started", "db.stopped", "vip.taken", "sync.frozen", "sync.copied"];
+const BOOTS_DO: [&str; 9] = [
+    "unit.started",
+    "unit.stopped",
+    "db.started",
+    "db.stopped",
+    "vip.taken",
+    "vip.drains",
+    "vip.drained",
+    "sync.frozen",
+    "sync.copied",
+];
 
 /// What a run without a cut does.
 pub(crate) struct Clean {

@@ -29,7 +29,7 @@ mod world;
 pub use cut::{Cut, Kind};
 pub use matrix::{Cost, Group, Matrix, Range, Wrong, run_all};
 pub use process::{Ended, Run, operator, runtime};
-pub use scenario::Scenario;
+pub use scenario::{Scenario, Vip};
 pub use sim::{Sent, Sim};
 pub use stand_in::{BearsNoSecondRun, ChecksTheWrongThing, Note, StopsTheWrongNode};
 pub use world::{Effect, Knobs, Machine, World};

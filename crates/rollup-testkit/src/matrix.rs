@@ -122,7 +122,7 @@ pub struct Range {
 }
 
 impl Default for Range {
-    /// What takes a minute or two.
+    /// Every point of the run and of its rollbacks: minutes.
     fn default() -> Self {
         Self {
             changes: 1,
@@ -140,9 +140,19 @@ impl Default for Range {
 }
 
 impl Range {
-    /// Every point there is; takes long.
+    /// Every change of the run killed in every way, and a part of everything else.
+    pub fn brief() -> Self {
+        Self { reboots: 2, rollbacks: 3, lanes: 3, killed: 3, killed_lanes: 6, again: 21, ..Self::default() }
+    }
+
+    /// Rollbacks of killed runs are killed, too, each at several of its commands.
+    pub fn long() -> Self {
+        Self { killed_twice: 40, killed_lanes: 1, again: 1, ..Self::default() }
+    }
+
+    /// Every point there is: hours.
     pub fn all() -> Self {
-        Self { killed_twice: 1, killed_lanes: 1, again: 1, ..Self::default() }
+        Self { killed_twice: 1, ..Self::long() }
     }
 
     /// Every so many-th point of each kind but reboots: where an address does not come back by itself, a reboot of its
@@ -196,7 +206,7 @@ pub fn run_all(scenario: &Scenario, range: &Range) -> Result<Matrix> {
     let mut matrix = Matrix::default();
     let cut = |kinds: &[Kind], at: usize| kinds.iter().map(move |kind| Cut { at, kind: *kind }).collect::<Vec<_>>();
     let mut add = |name: &str, threads, cuts: Vec<Vec<Cut>>, visit: &Visit<'_>| -> Result<()> {
-        let name = if scenario.nopreempt { format!("{name}, nopreempt") } else { name.to_owned() };
+        let name = format!("{}{name}{}", scenario.name, scenario.vip.name());
         matrix.add(name, threads, &cuts.concat(), visit)
     };
     let forward = |cut| Ok(vec![forward::point(scenario, &clean, cut)?]);

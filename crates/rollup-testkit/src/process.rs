@@ -130,7 +130,8 @@ impl Run {
     async fn look_first(&self, hosts: &rollup_engine::Hosts) -> Result<()> {
         let (plan, subjects) = (&self.scenario.plan, self.scenario.registry.subjects());
         let release = plan.release.as_ref();
-        let examined = rollup_engine::examine(subjects, hosts, &plan.inventory, release, Stage::Resumed).await;
+        let moment = rollup_engine::Moment::of(plan, Stage::Resumed);
+        let examined = rollup_engine::examine_settled(subjects, hosts, &plan.inventory, release, moment).await;
         let errors: Vec<_> = examined.errors().iter().map(rollup_model::Finding::line).collect();
         ensure!(errors.is_empty(), "the run cannot go on: {}", errors.join("; "));
         Ok(())

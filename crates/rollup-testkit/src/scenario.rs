@@ -8,7 +8,7 @@ use rollup_engine::Registry;
 use rollup_model::{
     Facts, Inventory, NodeName, Plan, Release, Role,
     compile::{Identity, Site, compile},
-    inventory,
+    inventory::{self, VipStrategy},
     plan::Impact,
     playbook,
     release::{Component, DownMigration, Hook, HookPoint, Migration, MigrationPhase},
@@ -58,6 +58,48 @@ paths = ["/etc/orders/shared"]
 "#;
 
 const PLAYBOOK: &str = include_str!("../../../playbooks/ha-upgrade.toml");
+const SWITCH: &str = include_str!("../../../playbooks/vip-switch.toml");
+
+/// How keepalived is configured on both nodes, and so how the address moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Vip {
+    /// The higher priority has it.
+    #[default]
+    Plain,
+    /// With `nopreempt`: it stays with a living owner.
+    Nopreempt,
+    /// A tracked file is there for the purpose.
+    Tracked,
+    /// The same with `nopreempt`, and nothing but a push is allowed.
+    Pushed,
+    /// Two instances in one sync group.
+    Grouped,
+}
+
+impl Vip {
+    /// What follows the name of a group of points.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Vip::Plain => "",
+            Vip::Nopreempt => ", nopreempt",
+            Vip::Tracked => ", tracked file",
+            Vip::Pushed => ", pushed",
+            Vip::Grouped => ", sync group",
+        }
+    }
+
+    fn prepare(self, world: &mut World) {
+        if matches!(self, Vip::Tracked | Vip::Pushed) {
+            world.set_tracked();
+        }
+        if self == Vip::Grouped {
+            world.set_group();
+        }
+        if matches!(self, Vip::Nopreempt | Vip::Pushed) {
+            world.set_nopreempt();
+        }
+    }
+}
 
 /// A plan and what it needs. Cheap to clone; a run starts from a new pair each time.
 #[derive(Clone)]
@@ -68,8 +110,10 @@ pub struct Scenario {
     pub registry: Arc<Registry>,
     /// Where the operator's age identity lies.
     _desk: Arc<TempDir>,
-    /// Both nodes run keepalived with `nopreempt`.
-    pub nopreempt: bool,
+    /// How keepalived is configured on both nodes.
+    pub vip: Vip,
+    /// What it is, for people, where not the upgrade.
+    pub(crate) name: &'static str,
 }
 
 impl Scenario {
@@ -85,21 +129,34 @@ impl Scenario {
 
     /// Another playbook on the same pair.
     pub fn of(text: &str, replace: impl FnOnce(&mut Registry)) -> Result<Self> {
+        Self::made(text, Vip::Plain, "", replace)
+    }
+
+    /// The built-in switch of VIP and database.
+    pub fn switch(vip: Vip) -> Result<Self> {
+        Self::made(SWITCH, vip, "vip switch, ", |_| {})
+    }
+
+    fn made(text: &str, vip: Vip, name: &'static str, replace: impl FnOnce(&mut Registry)) -> Result<Self> {
         let mut registry = registry();
         replace(&mut registry);
         let mut inventory = inventory::load(INVENTORY).map_err(|found| anyhow!("the inventory: {found:?}"))?;
         let desk = crate::process::directory()?;
         identify(&mut inventory, desk.path())?;
+        inventory.keepalived.drain = rollup_model::Span::secs(if name.is_empty() { 0 } else { 1 });
+        if vip == Vip::Pushed {
+            inventory.keepalived.strategies = vec![VipStrategy::Fault];
+        }
         let playbook = playbook::load(text).map_err(|found| anyhow!("the playbook: {found:?}"))?;
         let release = release();
-        let mut facts = look(&registry, &inventory, &release)?;
+        let mut facts = look(&registry, &inventory, &release, vip)?;
         bind(&mut facts, &inventory)?;
         let versions = inventory.node_names().map(|node| (node.clone(), "1.0.0".to_owned())).collect();
         let identity = Identity::new("2026-03-01T10:00:00Z".parse()?, "ab12")?;
         let site = Site { inventory: &inventory, release: Some(&release), facts: &facts };
         let plan = compile(&playbook, &site, &versions, &registry, &identity);
         let plan = plan.map_err(|found| anyhow!("the plan: {found:#?}"))?;
-        Ok(Self { plan: Arc::new(plan), registry: Arc::new(registry), _desk: Arc::new(desk), nopreempt: false })
+        Ok(Self { plan: Arc::new(plan), registry: Arc::new(registry), _desk: Arc::new(desk), vip, name })
     }
 
     /// The same with another plan.
@@ -110,7 +167,7 @@ impl Scenario {
 
     /// The same on a pair on which the address stays where it is, whatever the priorities.
     pub fn with_nopreempt(self) -> Self {
-        Self { nopreempt: true, ..self }
+        Self { vip: Vip::Nopreempt, ..self }
     }
 
     /// A pair as it is before the plan runs. Needs tokio's paused clock.
@@ -122,9 +179,7 @@ impl Scenario {
     pub fn pair_with(&self, change: impl FnOnce(&mut World)) -> Arc<Sim> {
         let release = self.plan.release.clone().unwrap_or_else(release);
         let mut world = World::new(&self.plan.inventory, &release);
-        if self.nopreempt {
-            world.set_nopreempt();
-        }
+        self.vip.prepare(&mut world);
         change(&mut world);
         Sim::new(world)
     }
@@ -136,10 +191,12 @@ impl Scenario {
 }
 
 /// Reads a pair as it is before the first step. On a thread of its own, since the caller may have a clock already.
-fn look(registry: &Registry, inventory: &Inventory, release: &Release) -> Result<Facts> {
+fn look(registry: &Registry, inventory: &Inventory, release: &Release, vip: Vip) -> Result<Facts> {
     let gather = || -> Result<Facts> {
         Ok(crate::process::runtime()?.block_on(async {
-            let sim = Sim::new(World::new(inventory, release));
+            let mut world = World::new(inventory, release);
+            vip.prepare(&mut world);
+            let sim = Sim::new(world);
             rollup_engine::gather(registry.subjects(), &sim.hosts(), inventory).await.facts
         }))
     };
@@ -173,7 +230,8 @@ fn bind(facts: &mut Facts, inventory: &Inventory) -> Result<()> {
 /// Every action and subject of this workspace.
 fn registry() -> Registry {
     let mut registry = Registry::default();
-    precheck::register(&mut registry);
+    // The machine that tests run on is no part of the simulated world.
+    precheck::register(&mut registry, Vec::new());
     service::register(&mut registry);
     backup::register(&mut registry);
     health::register(&mut registry);

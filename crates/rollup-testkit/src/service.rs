@@ -13,6 +13,9 @@ use crate::{
 /// From the start of a unit to the first good answer.
 const WARM_UP: Duration = Duration::from_millis(1500);
 
+/// How long a flapping unit runs each time.
+const FLAPS_AFTER: Duration = Duration::from_secs(5);
+
 /// The end of the name of a file that the old version does not have.
 pub(crate) const NEW_FILE: &str = "new.py";
 
@@ -81,6 +84,14 @@ impl Service {
 }
 
 impl World {
+    /// How often systemd has restarted a unit by itself, and when it did so last or the unit was started; zero: long ago.
+    pub(crate) fn restarts(&self, unit: &Unit) -> (u32, Duration) {
+        let Some(since) = unit.since else { return (0, Duration::ZERO) };
+        let lives = self.now.saturating_sub(since).as_secs() / FLAPS_AFTER.as_secs();
+        let restarts = u32::try_from(lives).unwrap_or(u32::MAX).min(self.knobs.flaps);
+        (restarts, since + FLAPS_AFTER * restarts)
+    }
+
     pub(crate) fn service(&mut self, node: &NodeName, call: &Call) -> Option<Answer> {
         Some(match call.id.as_str() {
             "files.look" => Ok(self.look_at_files(node, &call.text())),

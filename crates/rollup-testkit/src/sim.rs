@@ -11,7 +11,7 @@ use std::{
 use rollup_engine::Hosts;
 use rollup_model::NodeName;
 use rollup_remote::{Cmd, Effect, Host, Output, RemoteError};
-use tokio::{sync::Notify, time::Instant};
+use tokio::{io::AsyncWriteExt, sync::Notify, time::Instant};
 
 use crate::{
     call::{Answer, Call},
@@ -150,6 +150,14 @@ impl Sim {
         self.killed.notified().await;
     }
 
+    /// Whether a session with the database of this machine can be opened.
+    fn can_promote(&self, node: &NodeName) -> bool {
+        let deaf =
+            self.control().deaf.iter().any(|(deaf, prefix)| deaf == node && "db.promote".starts_with(prefix.as_str()));
+        let world = self.world();
+        !deaf && !world.is_down(node) && world.at(node).database.runs()
+    }
+
     fn control(&self) -> MutexGuard<'_, Control> {
         self.control.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -236,6 +244,23 @@ struct FakeHost {
 impl Host for FakeHost {
     fn name(&self) -> &str {
         self.node.as_str()
+    }
+
+    async fn exec_to(
+        &self,
+        cmd: &Cmd,
+        sink: &mut (dyn tokio::io::AsyncWrite + Send + Unpin),
+    ) -> Result<Output, RemoteError> {
+        // The one command that speaks before it reads.
+        if cmd.id == "db.promote" && self.sim.can_promote(&self.node) {
+            let said = sink.write_all(b"ready\n").await;
+            said.map_err(|error| RemoteError::sink(self.name(), cmd, &error))?;
+        }
+        let mut output = self.exec(cmd).await.map_err(RemoteError::without_stdout)?;
+        let written = sink.write_all(output.stdout.as_bytes()).await;
+        written.map_err(|error| RemoteError::sink(self.name(), cmd, &error))?;
+        output.stdout.clear();
+        Ok(output)
     }
 
     async fn exec(&self, cmd: &Cmd) -> Result<Output, RemoteError> {

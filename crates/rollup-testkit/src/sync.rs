@@ -121,7 +121,7 @@ impl World {
         let mut text = format!(
             "[unit]\nLoadState=loaded\nActiveState=inactive\nSubState=dead\nResult=success\nExecMainStatus=0\n\
              ExecMainStartTimestamp={0}\nExecMainStartTimestampMonotonic={1}\nExecMainExitTimestamp={0}\n\
-             [timer]\nLoadState=loaded\nActiveState={2}\nUnitFileState={3}\n[freeze]\ndropin={4}\n",
+             [timer]\nLoadState=loaded\nActiveState={2}\nUnitFileState={3}\n[cron]\n[freeze]\ndropin={4}\n",
             time(sync.started),
             sync.started,
             yes(sync.active, "active", "inactive"),

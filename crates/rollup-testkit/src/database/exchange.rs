@@ -22,7 +22,7 @@ impl World {
             if here.data.is_some() { "plain" } else { "absent" },
             run(&here.data),
             run(&here.new),
-            if here.old.is_some() { "yes" } else { "no" },
+            if here.old.is_some() || self.knobs.slow_renames && self.at(node).desk.works() { "yes" } else { "no" },
         )
     }
 

@@ -7,6 +7,16 @@ use super::{LAST_COMMIT, Row, SYSTEM, lsn};
 use crate::world::World;
 
 impl World {
+    /// What becomes of a write that is tried and rolled back.
+    pub(crate) fn database_write(&self, node: &NodeName) -> &'static str {
+        let here = &self.at(node).database;
+        match (here.up, here.standby) {
+            (false, _) => "write stopped\n",
+            (true, true) => "write standby\n",
+            (true, false) => "write works\n",
+        }
+    }
+
     /// The text of the database's probe.
     pub(crate) fn database_facts(&self, node: &NodeName) -> String {
         let peer = self.peer(node);
@@ -68,6 +78,8 @@ impl World {
             "oldest_transaction": null,
             "slots": [],
             "tablespaces": 0,
+            "replay_paused": false,
+            "apply_delay_ms": 0,
         });
         text.push_str(&format!("server {server}\n"));
         if !data.history.is_empty() {
