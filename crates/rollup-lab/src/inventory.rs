@@ -1,6 +1,8 @@
 //! The `rollup.toml` that a lab writes for its pair: what an operator would have written about these machines.
 
-use std::path::Path;
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result};
 
 use crate::{
     places::LabName,
@@ -78,9 +80,27 @@ write_url = "http://{VIP}:8080/probe"
 interval = "50ms"
 
 [limits]
-soak = "6s"                         # long enough for three checks, short enough for a lab
+soak = "3s"                         # long enough for three checks, short enough for a lab
 "#
     )
+}
+
+/// Makes an age identity that only the operator can read, as `age-keygen` would; its recipient.
+pub fn write_identity(path: &Path) -> Result<String> {
+    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+
+    use age::secrecy::ExposeSecret;
+
+    let identity = age::x25519::Identity::generate();
+    let recipient = identity.to_public().to_string();
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    writeln!(file, "# public key: {recipient}\n{}", identity.to_string().expose_secret())?;
+    Ok(recipient)
 }
 
 #[cfg(test)]

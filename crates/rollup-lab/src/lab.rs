@@ -14,7 +14,7 @@ use crate::{
     LabName, LabStatus, Node, NodeStatus, Places, files, host, image, inventory, machine, network, overlay,
     places::Lock,
     provision::{self, Wanted},
-    shell, status,
+    reconfigure, shell, status,
     topology::Part,
     vip::Flavour,
     wait,
@@ -61,6 +61,11 @@ struct LabRecord {
     provisioned: PathBuf,
 }
 
+/// Builds the image that all nodes share, unless it is there; takes a minute and no lab.
+pub fn prepare_image(places: &Places, say: &dyn Fn(&str)) -> Result<()> {
+    image::ensure_base(&places.cache, say).map(drop)
+}
+
 impl Lab {
     /// Boots a new lab and waits until it works. What an older one of the same name left behind is removed first.
     pub fn up(options: &LabOptions, say: &dyn Fn(&str)) -> Result<Self> {
@@ -69,7 +74,7 @@ impl Lab {
         let nodes = provision::nodes(options.nodes)?;
         let base = image::ensure_base(&options.places.cache, say)?;
         let LabOptions { flavour, version, package, .. } = options;
-        let wanted = Wanted { nodes: &nodes, flavour: *flavour, version, package };
+        let wanted = Wanted { nodes: &nodes, version, package };
         let provisioned = provision::ensure(&options.places.cache, &base, &wanted, say)?;
         let record = LabRecord {
             name: options.name.clone(),
@@ -224,7 +229,7 @@ impl Lab {
         let problems = status::problems(&parts);
         LabStatus {
             name: self.record.name.to_string(),
-            flavour: self.record.flavour,
+            flavour: self.flavour().unwrap_or(self.record.flavour),
             operator_namespace: self.record.name.operator_namespace(),
             nodes,
             problems,
@@ -274,7 +279,7 @@ impl Lab {
         Ok(())
     }
 
-    fn node(&self, name: &str) -> Result<&Node> {
+    pub(crate) fn node(&self, name: &str) -> Result<&Node> {
         let names = || self.nodes().iter().map(|node| node.name.as_str()).collect::<Vec<_>>().join(", ");
         let found = self.nodes().iter().find(|node| node.name == name);
         found.with_context(|| format!("lab `{}` has no node `{name}`; it has {}", self.record.name, names()))
@@ -307,20 +312,27 @@ impl Lab {
     }
 
     fn boot(&self) -> Result<()> {
+        reconfigure::remember(&self.directory, self.record.flavour)?;
         self.for_each_node(|node| self.boot_node(node))
     }
 
     fn boot_node(&self, node: &Node) -> Result<()> {
         let directory = self.directory.join(&node.name);
         let root = directory.join("root");
-        if !overlay::is_layer_in_use(&directory.join("upper")) {
+        let upper = directory.join("upper");
+        let is_new = !upper.exists();
+        if !overlay::is_layer_in_use(&upper) {
             let layers = [&self.record.provisioned.join(&node.name), self.record.base.as_path()];
-            overlay::mount(&layers, &directory.join("upper"), &directory.join("work"), &root)?;
+            overlay::mount(&layers, &upper, &directory.join("work"), &root)?;
+        }
+        if is_new {
+            reconfigure::place(&root, self.record.flavour, node, self.nodes())?;
         }
         machine::power_on(&self.record.name, node, &root, &self.directory.join(format!("{}.console", node.name)))
     }
 
-    fn for_each_node(&self, work: impl Fn(&Node) -> Result<()> + Sync) -> Result<()> {
+    /// Does something for every node at once.
+    pub(crate) fn for_each_node(&self, work: impl Fn(&Node) -> Result<()> + Sync) -> Result<()> {
         let results: Vec<_> = std::thread::scope(|scope| {
             let running: Vec<_> = self.nodes().iter().map(|node| scope.spawn(|| work(node))).collect();
             running.into_iter().map(|thread| thread.join()).collect()
@@ -337,7 +349,7 @@ impl Lab {
         for file in ["operator", "operator.pub", "known_hosts"] {
             fs::copy(keys.join(file), self.directory.join(file))?;
         }
-        let recipient = write_identity(&self.directory.join(inventory::AGE_IDENTITY))?;
+        let recipient = inventory::write_identity(&self.directory.join(inventory::AGE_IDENTITY))?;
         let write = |file: &str, text: String| {
             fs::write(self.directory.join(file), text).with_context(|| format!("cannot write {file}"))
         };
@@ -349,24 +361,6 @@ impl Lab {
         }
         write("lab.json", serde_json::to_string_pretty(&self.record)?)
     }
-}
-
-/// Makes an age identity that only the operator can read, as `age-keygen` would; its recipient.
-pub fn write_identity(path: &Path) -> Result<String> {
-    use std::{io::Write, os::unix::fs::OpenOptionsExt};
-
-    use age::secrecy::ExposeSecret;
-
-    let identity = age::x25519::Identity::generate();
-    let recipient = identity.to_public().to_string();
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(|| format!("cannot write {}", path.display()))?;
-    writeln!(file, "# public key: {recipient}\n{}", identity.to_string().expose_secret())?;
-    Ok(recipient)
 }
 
 /// The operator's place has no way to boot machines: `ip netns exec` hides the cgroups that nspawn looks for.

@@ -2,7 +2,7 @@
 //!
 //! Interfaces are made inside the namespaces, so that nothing of a lab is ever visible in the host's own.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::{
     places::LabName,
@@ -15,7 +15,8 @@ pub(crate) fn create(lab: &LabName, nodes: &[Node]) -> Result<()> {
     let operator = lab.operator_namespace();
     run(&mut command("ip", ["netns", "add", &operator]))?;
     ip(&operator, "link set lo up")?;
-    ip(&operator, "link add br0 type bridge forward_delay 0 stp_state 0")?;
+    // An address of its own: a bridge without one takes its ports', and changes it when a port goes.
+    ip(&operator, "link add br0 address 02:00:00:78:00:01 type bridge forward_delay 0 stp_state 0")?;
     ip(&operator, &format!("address add {OPERATOR}/{PREFIX} dev br0"))?;
     ip(&operator, "link set br0 up")?;
     for node in nodes {
@@ -24,6 +25,10 @@ pub(crate) fn create(lab: &LabName, nodes: &[Node]) -> Result<()> {
         ip(&machine, "link set lo up")?;
         ip(&operator, &format!("link add {} type veth peer name eth0 netns {machine}", node.name))?;
         ip(&operator, &format!("link set {} master br0 up", node.name))?;
+        // A link that keepalived may track; a veth pair, since not every kernel has dummies.
+        ip(&machine, "link add track0 type veth peer name track1")?;
+        ip(&machine, "link set track0 up")?;
+        ip(&machine, "link set track1 up")?;
     }
     Ok(())
 }
@@ -31,6 +36,38 @@ pub(crate) fn create(lab: &LabName, nodes: &[Node]) -> Result<()> {
 /// Cuts a node off, as a power cut does: its namespace would go on answering for its addresses otherwise.
 pub(crate) fn unplug(lab: &LabName, node: &Node) {
     attempt(&mut command("ip", ["-n", &lab.machine(node.letter), "link", "set", "eth0", "down"]));
+}
+
+/// The TAP devices of a node's relay: the one at the node's bridge and the one at the lab's.
+pub(crate) fn relay_ports(node: &Node) -> (String, String) {
+    (format!("near-{}", node.letter), format!("far-{}", node.letter))
+}
+
+/// Moves a node's cable to a bridge of its own, whose only other port is the near end of its relay. Must run in the
+/// operator's namespace.
+pub(crate) fn part(lab: &LabName, node: &Node) -> Result<()> {
+    let operator = lab.operator_namespace();
+    let bridge = own_bridge(node);
+    let (near, far) = relay_ports(node);
+    ip(&operator, &format!("link add {bridge} type bridge forward_delay 0 stp_state 0"))?;
+    // The kernel would answer here for the operator's addresses too, past the relay.
+    let switch = format!("/proc/sys/net/ipv4/conf/{bridge}/arp_ignore");
+    std::fs::write(&switch, "1").with_context(|| format!("cannot write {switch}"))?;
+    ip(&operator, &format!("link set {near} master {bridge} up"))?;
+    ip(&operator, &format!("link set {bridge} up"))?;
+    ip(&operator, &format!("link set {far} master br0 up"))?;
+    ip(&operator, &format!("link set {} master {bridge}", node.name))
+}
+
+/// Undoes [`part`], whatever is left of it.
+pub(crate) fn join(lab: &LabName, node: &Node) {
+    let operator = lab.operator_namespace();
+    attempt(&mut command("ip", ["-n", &operator, "link", "set", &node.name, "master", "br0"]));
+    attempt(&mut command("ip", ["-n", &operator, "link", "delete", &own_bridge(node)]));
+}
+
+fn own_bridge(node: &Node) -> String {
+    format!("own-{}", node.letter)
 }
 
 /// Removes one namespace, and with it the interfaces inside.

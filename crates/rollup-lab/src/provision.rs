@@ -1,6 +1,7 @@
 //! Provisioned nodes: the layer between the base image and a running lab, made once per content and cached.
 //!
-//! Everything that does not need a booted machine happens here, so that starting a lab is mounting and booting.
+//! Everything that does not need a booted machine happens here, so that starting a lab is mounting and booting. Only
+//! the configuration of keepalived is placed when a lab boots: all flavours share one set of provisioned nodes.
 
 use std::{
     fs,
@@ -15,8 +16,7 @@ use crate::{
     image::{self, Image},
     overlay::{self, Mounted},
     shell,
-    topology::{self, Node, Part, peer},
-    vip::Flavour,
+    topology::{self, Node, Part},
 };
 
 const DATABASE: &str = include_str!("../scripts/database.sh");
@@ -31,7 +31,6 @@ const DATA: &str = "var/lib/postgresql/15/main";
 #[derive(Debug)]
 pub(crate) struct Wanted<'a> {
     pub(crate) nodes: &'a [Node],
-    pub(crate) flavour: Flavour,
     pub(crate) version: &'a str,
     pub(crate) package: &'a Path,
 }
@@ -41,20 +40,12 @@ pub(crate) fn ensure(cache: &Path, base: &Image, wanted: &Wanted<'_>, say: &dyn 
     let shown = wanted.package.display();
     ensure!(wanted.package.is_file(), "there is no package {shown}; build it with `cargo xtask packages`");
     let archive = fs::read(wanted.package).with_context(|| format!("cannot read {shown}"))?;
-    let configuration: String = configurations(wanted).map(|(_, text)| text).collect();
     let scripts = [DATABASE, STANDBY, FINISH, PROLOGUE].join("");
     let sources = SOURCES.join("");
     let count = wanted.nodes.len().to_string();
-    let parts = [&base.key, &configuration, &scripts, &sources, &count, wanted.version].map(|part| part.as_bytes());
+    let parts = [&base.key, &scripts, &sources, &count, wanted.version].map(|part| part.as_bytes());
     let key = image::content_key(parts.into_iter().chain([archive.as_slice()]));
     image::build_once(cache, "nodes", &key, say, |building| build(building, base, wanted))
-}
-
-fn configurations<'a>(wanted: &'a Wanted<'_>) -> impl Iterator<Item = (&'a Node, String)> {
-    wanted.nodes.iter().filter(|node| node.part != Part::Spare).filter_map(|node| {
-        let peer = peer(node, wanted.nodes)?;
-        Some((node, wanted.flavour.keepalived_conf(node, peer)))
-    })
 }
 
 fn build(building: &Path, base: &Image, wanted: &Wanted<'_>) -> Result<()> {
@@ -120,9 +111,6 @@ fn place_files(root: &Path, node: &Node, wanted: &Wanted<'_>, keys: &Keys, packa
 
     keys.place(&tree, node, nodes)?;
 
-    for (_, text) in configurations(wanted).filter(|(configured, _)| configured.name == node.name) {
-        plain("/etc/keepalived/keepalived.conf", 0o644, &text)?;
-    }
     for (path, mode, text) in files::sync_files(node, nodes) {
         plain(path, mode, &text)?;
     }

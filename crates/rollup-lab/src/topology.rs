@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// The address that clients use.
 pub const VIP: Ipv4Addr = Ipv4Addr::new(10, 78, 0, 100);
+/// A second address, of the flavour that has two.
+pub(crate) const SECOND_VIP: Ipv4Addr = Ipv4Addr::new(10, 78, 0, 101);
 /// The operator's own address.
 pub(crate) const OPERATOR: Ipv4Addr = Ipv4Addr::new(10, 78, 0, 1);
 /// The network of the lab.

@@ -18,6 +18,13 @@ pub(crate) fn until(limit: Duration, every: Duration, mut done: impl FnMut() -> 
     }
 }
 
+/// Holds up a frame of the relay.
+pub(crate) fn rest(length: Duration) {
+    if !length.is_zero() {
+        pause(length);
+    }
+}
+
 #[expect(clippy::disallowed_methods, reason = "the lab polls machines that boot; no engine runs here")]
 fn pause(length: Duration) {
     std::thread::sleep(length);

@@ -96,10 +96,21 @@ fn scramble(seed: u64) -> u64 {
 }
 
 /// One client until the stop: asks, records, pauses.
-pub(super) async fn client(shared: Arc<Shared>, side: Side, number: usize, options: Arc<TrafficOptions>) -> Seen {
+///
+/// It begins `after` the others: clients in step would see nothing between their steps.
+pub(super) async fn client(
+    shared: Arc<Shared>,
+    side: Side,
+    number: usize,
+    after: Duration,
+    options: Arc<TrafficOptions>,
+) -> Seen {
     let mut seen = Seen::default();
     let mut connection = None;
+    let every = Duration::from_millis(options.every_ms);
+    let mut due = shared.started + after;
     while !shared.stopped() {
+        wait::pace(due.saturating_duration_since(Instant::now())).await;
         let began = Instant::now();
         let serial = seen.requests;
         seen.requests += 1;
@@ -128,8 +139,8 @@ pub(super) async fn client(shared: Arc<Shared>, side: Side, number: usize, optio
         if !options.keep_alive {
             connection = None;
         }
-        let every = Duration::from_millis(options.every_ms);
-        wait::pace(every.saturating_sub(began.elapsed())).await;
+        // Kept to its own beat; one that came too late does not catch up with what it missed.
+        due = (due + every).max(Instant::now());
     }
     seen
 }

@@ -217,6 +217,10 @@ fn started_file(report: &Path) -> PathBuf {
 
 /// Runs the clients in this process, which must be in the operator's namespace, until they are told to stop.
 pub fn run_client(lab: &Lab, options: &TrafficOptions, out: Option<&Path>) -> Result<TrafficReport> {
+    if out.is_some() {
+        stand_out();
+    }
+    reuse_ports()?;
     let run = fs::read_to_string("/proc/sys/kernel/random/uuid")?.trim().to_owned();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let (report, acknowledged) = runtime.block_on(drive(&run, options, out))?;
@@ -230,6 +234,27 @@ pub fn run_client(lab: &Lab, options: &TrafficOptions, out: Option<&Path>) -> Re
     Ok(report)
 }
 
+/// Keeps whoever works on this host from looking like a gap: a session of its own that comes before others.
+///
+/// Without the right to do so the clients are only less sharp.
+fn stand_out() {
+    if rustix::process::setsid().is_ok() {
+        // Ctrl-C does not reach another session; the end of whoever started us does.
+        let _stays_behind = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+        let _no_sessions_in_this_kernel = fs::write("/proc/self/autogroup", "-5");
+    }
+    let _no_right = rustix::process::setpriority_process(None, -5);
+}
+
+/// Lets connections of this namespace take the ports of those that ended a second ago.
+///
+/// A port rests for a minute after its connection: at some hundreds of new connections a second all 28,000 of them are
+/// gone within that minute. Long before that the search for a free one costs more than the request.
+fn reuse_ports() -> Result<()> {
+    const SWITCH: &str = "/proc/sys/net/ipv4/tcp_tw_reuse";
+    fs::write(SWITCH, "1").with_context(|| format!("cannot write {SWITCH}"))
+}
+
 /// Acknowledged writes and when they were, from the start of the run.
 type Acknowledged = Vec<(Duration, String)>;
 
@@ -241,8 +266,13 @@ async fn drive(run: &str, options: &TrafficOptions, out: Option<&Path>) -> Resul
     let started = jiff::Timestamp::now();
     let shared_options = Arc::new(options.clone());
     let start = |side, count: usize, first: usize| {
-        let client = |number| load::client(Arc::clone(&shared), side, number, Arc::clone(&shared_options));
-        (first..first + count).map(|number| tokio::spawn(client(number))).collect::<Vec<_>>()
+        let clients = u32::try_from(count).unwrap_or(u32::MAX);
+        let beat = Duration::from_millis(options.every_ms) / clients.max(1);
+        let client = |index: u32| {
+            let number = first + index as usize;
+            load::client(Arc::clone(&shared), side, number, beat * index, Arc::clone(&shared_options))
+        };
+        (0..clients).map(|index| tokio::spawn(client(index))).collect::<Vec<_>>()
     };
     let readers = start(Side::Read, options.readers, 0);
     let writers = start(Side::Write, options.writers, options.readers);
