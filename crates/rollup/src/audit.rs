@@ -45,6 +45,9 @@ impl Action for Audit {
 
     async fn apply(&self, cx: &ApplyCx<'_>) -> Result<()> {
         let plan = cx.plan;
+        let steps = cx.run.steps.iter();
+        let accepted: std::collections::BTreeMap<_, _> =
+            steps.filter_map(|(step, record)| Some((step, record.accepted.as_ref()?))).collect();
         let line = json!({
             "run": plan.run,
             "title": plan.title,
@@ -53,6 +56,8 @@ impl Action for Audit {
             "from": plan.versions,
             "bindings": plan.bindings,
             "backup_set": plan.backup_set,
+            "accepted": accepted,
+            "downtime_accepted": cx.run.downtime_accepted,
             "at": jiff::Timestamp::now(),
         });
         let cmd =

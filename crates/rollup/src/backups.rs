@@ -50,7 +50,7 @@ pub(crate) async fn run(site: Site, store: &Store, command: &Backup, screen: &Sc
             };
             let plan = plan(&site, text, Some(&found), screen).await?;
             // Reading is no reason to ask; a drill writes to a scratch directory.
-            let running = Running { yes: running.yes || !drill, pause_before: running.pause_before.clone() };
+            let running = Running { yes: running.yes || !drill, ..running.clone() };
             go(&site, store, plan, false, &running, &command, screen).await
         }
         Backup::Prune { dry_run, running } => {

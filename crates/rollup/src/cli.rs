@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use rollup_model::{Lane, NodeName, PhaseId, RunId};
+use rollup_model::{Lane, NodeName, PhaseId, RunId, StepId};
 
 /// Upgrade a primary/standby pair over SSH: standby first, VIP over, old primary second.
 #[derive(Debug, Parser)]
@@ -61,18 +61,10 @@ pub(crate) enum Color {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Look at two nodes and write the inventory of what is found
+    Init(crate::init::Arguments),
     /// Look whether the pair is ready for an upgrade; changes nothing
-    Precheck {
-        /// Also check that this package fits
-        #[arg(long, value_name = "FILE")]
-        pkg: Option<PathBuf>,
-        /// How to print the findings
-        #[arg(long, default_value = "human")]
-        format: Format,
-        /// Treat warnings as errors
-        #[arg(long)]
-        strict: bool,
-    },
+    Precheck(PrecheckArguments),
     /// Show every step of an upgrade; changes nothing
     Plan(UpgradeArguments),
     /// Upgrade the pair
@@ -119,6 +111,16 @@ pub(crate) enum Command {
     /// Runs of this machine
     #[command(subcommand)]
     Runs(Runs),
+    /// Accept a failing health gate by name, and why; `rollup resume` then goes past it
+    Confirm {
+        /// The run
+        run: RunId,
+        /// The failed step, for example health.gate@node-b
+        step: StepId,
+        /// Why; kept in the journal and the audit trail
+        #[arg(long)]
+        reason: String,
+    },
     /// Free nodes from the lock of a run that will not go on
     Unlock {
         /// The run that holds the lock
@@ -130,14 +132,11 @@ pub(crate) enum Command {
         #[arg(long, short = 'y')]
         yes: bool,
     },
-    /// Show whether the nodes are healthy
-    Health {
-        /// Only this node
-        node: Option<NodeName>,
-    },
+    /// Show whether the nodes are healthy; exit code 3 when one is not
+    Health(HealthArguments),
     /// The virtual address
     #[command(subcommand)]
-    Vip(Show),
+    Vip(Vip),
     /// The replicated database
     #[command(subcommand)]
     Db(Show),
@@ -147,6 +146,29 @@ pub(crate) enum Command {
     /// Packages
     #[command(subcommand)]
     Pkg(Pkg),
+}
+
+/// What a precheck looks at, and how it says what it saw.
+#[derive(Debug, Args)]
+pub(crate) struct PrecheckArguments {
+    /// Also check that this package fits
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pkg: Option<PathBuf>,
+    /// How to print the findings
+    #[arg(long, default_value = "human")]
+    pub(crate) format: Format,
+    /// Treat warnings as errors
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Only these checks: ids, areas (`database`) or requirements (`PRE-4`)
+    #[arg(long, value_name = "CHECK", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// Without these checks
+    #[arg(long, value_name = "CHECK", value_delimiter = ',')]
+    pub(crate) skip: Vec<String>,
+    /// Print every check there is, and look at nothing
+    #[arg(long, conflicts_with_all = ["pkg", "strict", "only", "skip"])]
+    pub(crate) list: bool,
 }
 
 /// What an upgrade is made of.
@@ -276,7 +298,7 @@ pub(crate) enum Backup {
 }
 
 /// How a plan is run.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Running {
     /// Do not ask; needed when there is no terminal
     #[arg(long, short = 'y')]
@@ -284,6 +306,9 @@ pub(crate) struct Running {
     /// Stop before this phase; `rollup resume` goes on
     #[arg(long, value_name = "PHASE")]
     pub(crate) pause_before: Option<PhaseId>,
+    /// Go on although the forecast of the interruption is over the budget
+    #[arg(long)]
+    pub(crate) accept_downtime: bool,
 }
 
 /// How to print findings.
@@ -309,11 +334,76 @@ pub(crate) enum Runs {
     },
 }
 
+/// Which nodes are asked, and how often.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct HealthArguments {
+    /// Only this node
+    pub(crate) node: Option<NodeName>,
+    /// Look every second until Ctrl-C; without a terminal, print what changes; with --json, a line for each look
+    #[arg(long, short = 'w')]
+    pub(crate) watch: bool,
+    /// What a node runs by itself.
+    #[command(subcommand)]
+    pub(crate) command: Option<HealthCommand>,
+}
+
+/// What a node runs by itself.
+#[derive(Debug, Subcommand)]
+pub(crate) enum HealthCommand {
+    /// Run on a node: answer GET /health (200 or 503, JSON) and GET /metrics (Prometheus)
+    Serve {
+        /// The node this is, by its name in the inventory
+        #[arg(long)]
+        node: NodeName,
+        /// Where to listen [default: health.listen, 127.0.0.1:7480]
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        listen: Option<std::net::SocketAddr>,
+    },
+    /// Print a hardened systemd unit that runs `health serve` on a node
+    Unit {
+        /// The node it is for
+        #[arg(long)]
+        node: NodeName,
+        /// Run as this user [default: one that exists only while the unit runs]
+        #[arg(long, value_name = "USER")]
+        user: Option<String>,
+    },
+}
+
 /// Facts of one subject.
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub(crate) enum Show {
     /// What the nodes say now
     Status,
+}
+
+/// The virtual address.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Vip {
+    /// Show who has the VIP, what would move it each way, and what of earlier moves is in force
+    Status,
+    /// Move the VIP and the database's primary role to the other node
+    Switch {
+        /// The node that gets them [default: the one that does not have the VIP]
+        #[arg(long, value_name = "NODE")]
+        to: Option<NodeName>,
+        /// Only show the steps
+        #[arg(long)]
+        dry_run: bool,
+        /// How to run it.
+        #[command(flatten)]
+        running: Running,
+    },
+    /// Take everything of earlier moves out of keepalived
+    Restore {
+        /// Only show the steps
+        #[arg(long)]
+        dry_run: bool,
+        /// How to run it.
+        #[command(flatten)]
+        running: Running,
+    },
 }
 
 /// Packages.

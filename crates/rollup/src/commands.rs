@@ -1,23 +1,24 @@
 //! Each command, from what was typed to its exit code.
 
-use rollup_engine::{Stage, lock};
+use rollup_engine::lock;
 use rollup_model::{Finding, Plan, RunState, Severity, inventory::PackagePolicy};
 use rollup_ui::pages;
 use serde_json::json;
 
 use crate::{
     backups,
-    cli::{Cli, Command, Format, Pkg, Running, Runs, UpgradeArguments},
+    cli::{Cli, Command, Pkg, Running, Runs, UpgradeArguments},
+    confirm::confirm,
     exit::{self, Ended, Exit},
-    finalize,
-    planning::{plan_upgrade, read_archive, read_package, refused},
-    running,
+    finalize, health,
+    planning::{plan_upgrade, read_archive, refused},
+    precheck, running,
     screen::Screen,
     show,
     site::Site,
     store::{Store, is_open},
     typed::quoted_option,
-    way_back,
+    vip, way_back,
 };
 
 /// Runs one command.
@@ -25,7 +26,8 @@ pub(crate) async fn run(cli: &Cli, screen: &Screen) -> Ended {
     let site = || Site::load(&cli.global.inventory, cli.global.state_dir.as_deref(), screen.color());
     let store = || Store::open(cli.global.state_dir.as_deref());
     match &cli.command {
-        Command::Precheck { pkg, format, strict } => precheck(&site()?, pkg.as_deref(), *format, *strict, screen).await,
+        Command::Init(arguments) => crate::init::init(arguments, screen).await,
+        Command::Precheck(asked) => precheck::precheck(site, asked, screen).await,
         Command::Plan(upgrade) => {
             let planned = plan_upgrade(&site()?, upgrade, screen).await?;
             if screen.json() {
@@ -67,9 +69,10 @@ pub(crate) async fn run(cli: &Cli, screen: &Screen) -> Ended {
         }
         Command::Runs(Runs::List) => show::runs(&store()?, screen),
         Command::Runs(Runs::Show { run }) => show::run(&store()?, run, screen),
+        Command::Confirm { run, step, reason } => confirm(&store()?, run, step, reason, screen),
         Command::Unlock { run, reason, yes } => unlock(&site()?, run, reason, *yes, screen).await,
-        Command::Health { node } => show::health(&site()?, node.as_ref(), screen).await,
-        Command::Vip(_) => show::subject(&site()?, "keepalived", screen).await,
+        Command::Health(asked) => health::run(&cli.global, asked, screen).await,
+        Command::Vip(command) => vip::run(&site()?, &store()?, command, screen).await,
         Command::Db(_) => show::subject(&site()?, "database", screen).await,
         Command::Sync(_) => show::subject(&site()?, "sync", screen).await,
         Command::Pkg(pkg) => packages(cli, pkg, screen).await,
@@ -97,26 +100,6 @@ fn upgrade_question(plan: &Plan) -> String {
     let from = from.into_iter().collect::<Vec<_>>().join(" and ");
     let to = plan.release.as_ref().map_or("what it has", |release| release.version.as_str());
     format!("Upgrade {} from {from} to {to} with this plan?", plan.inventory.cluster.name)
-}
-
-async fn precheck(site: &Site, pkg: Option<&std::path::Path>, format: Format, strict: bool, screen: &Screen) -> Ended {
-    let waiting = screen.waiting("reading the facts of all nodes");
-    let release = match pkg {
-        Some(pkg) => Some(read_package(pkg, &site.inventory).await?),
-        None => None,
-    };
-    let examined = site.examine(release.as_ref(), Stage::Fresh).await;
-    drop(waiting);
-    let findings = &screen.typed_fixes(&examined.findings);
-    let format = if screen.json() { Format::Json } else { format };
-    screen.data(&match format {
-        Format::Human => pages::findings_table(findings, screen.verbose(), screen.out()),
-        Format::Json => pages::findings_json(findings),
-        Format::Junit => pages::findings_junit(findings),
-    })?;
-    let worst = findings.iter().map(|finding| finding.severity).max().unwrap_or(Severity::Ok);
-    let bad = if strict { Severity::Warning } else { Severity::Error };
-    Ok(if worst >= bad { exit::BLOCKED } else { exit::DONE })
 }
 
 async fn unlock(site: &Site, run: &rollup_model::RunId, reason: &str, yes: bool, screen: &Screen) -> Ended {

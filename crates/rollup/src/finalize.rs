@@ -26,7 +26,7 @@ pub(crate) async fn finalize(
     let run = &store.find(named, |plan, _| plan.kind == Kind::Upgrade, "upgrade that could be made final")?;
     let (stored, state) = store.read(run)?;
     refuse(store, run, &stored.plan, &state)?;
-    let site = Site::of(stored.plan.inventory.clone())?;
+    let site = Site::of(stored.plan.inventory.clone(), Some(store))?;
     let waiting = screen.waiting("looking at the nodes");
     refuse_when_locked(&site, screen).await?;
     let examined = site.examine(None, Stage::Fresh).await;

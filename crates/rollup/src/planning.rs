@@ -27,13 +27,28 @@ use crate::{
 
 const BUILT_IN: &str = include_str!("../../../playbooks/ha-upgrade.toml");
 
-/// Reads a package by a policy; also returns its entries.
-pub(crate) async fn read_archive(file: &Path, policy: PackagePolicy) -> Result<(Release, package::Listing), Exit> {
+/// Where a package is; that it is not there is a mistake in what was typed.
+pub(crate) fn absolute_package(file: &Path) -> Result<PathBuf, Exit> {
     if !file.is_file() {
         return Err(Exit::usage(format!("there is no package {}", file.display()))
             .hint("name the file, for example DIR/NAME-VERSION.tar.gz"));
     }
-    let file = std::path::absolute(file)?;
+    Ok(std::path::absolute(file)?)
+}
+
+/// Reads a package by a policy; the inner error says why it is not accepted.
+pub(crate) async fn read_accepted(
+    file: &Path,
+    policy: PackagePolicy,
+) -> Result<Result<Release, package::PackageError>, Exit> {
+    let file = file.to_owned();
+    let read = tokio::task::spawn_blocking(move || package::read(&file, &policy).map(|(release, _)| release)).await;
+    read.map_err(|error| anyhow::Error::from(error).into())
+}
+
+/// Reads a package by a policy; also returns its entries.
+pub(crate) async fn read_archive(file: &Path, policy: PackagePolicy) -> Result<(Release, package::Listing), Exit> {
+    let file = absolute_package(file)?;
     let read = tokio::task::spawn_blocking(move || package::read(&file, &policy)).await;
     read.map_err(|error| Exit::from(anyhow::Error::from(error)))?.map_err(refused)
 }

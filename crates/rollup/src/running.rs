@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use rollup_engine::{
-    End, Engine, Options, Recorder, Stage, Stop, fetch_mirror,
+    End, Engine, Moment, Options, Recorder, Stage, Stop, fetch_mirror,
     journal::Journal,
     lock::{self, Holder, Taken},
 };
@@ -89,7 +89,7 @@ pub(crate) async fn go_on(store: &Store, run: &RunId, running: &Running, screen:
     let state = RunState::fold(&stored.records);
     let plan = stored.plan;
     check_phase(running, &plan, &state)?;
-    let site = Site::of(plan.inventory.clone())?;
+    let site = Site::of(plan.inventory.clone(), Some(store))?;
     if !is_open(&state) {
         return over(&site, journal, &plan, state, screen).await;
     }
@@ -98,7 +98,7 @@ pub(crate) async fn go_on(store: &Store, run: &RunId, running: &Running, screen:
         _ => exit,
     })?;
     let waiting = screen.waiting("looking at the nodes");
-    let examined = site.examine(plan.release.as_ref(), Stage::Resumed).await;
+    let examined = site.examine_settled(plan.release.as_ref(), Moment::of(&plan, Stage::Resumed)).await;
     drop(waiting);
     refuse_when_behind(&site, run, stored.records.len()).await?;
     let errors = examined.errors();
@@ -184,7 +184,7 @@ async fn go(
             }
         })
     });
-    let options = Options { pause_before: running.pause_before.clone() };
+    let options = Options { pause_before: running.pause_before.clone(), accept_downtime: running.accept_downtime };
     let work = async {
         if fresh {
             engine.start(plan, crate::operator(), &options).await
@@ -287,7 +287,12 @@ async fn finish(site: &Site, store: &Store, plan: &Plan, state: &RunState, end: 
                 Kind::Finalize => Event::RunFinalized { by: run.clone() },
                 _ => Event::RunTakenBack { by: run.clone(), only: plan.bound(Role::Target).cloned() },
             };
-            Journal::open(&store.dir(other))?.0.append(jiff::Timestamp::now(), event)?;
+            // The copies on the nodes must know it, too: a run that nobody has ended blocks the next upgrade.
+            let (journal, stored) = Journal::open(&store.dir(other))?;
+            let before = RunState::fold(&stored.records);
+            let recorder = Recorder::new(journal, before, other, site.hosts.clone(), Vec::new())?;
+            recorder.record(event).await?;
+            recorder.flush().await;
         }
     }
     let code = match (end, plan.kind) {
@@ -377,6 +382,9 @@ fn next_commands(plan: &Plan, end: &End, screen: &Screen) -> Vec<Next> {
             next
         }
         (End::Finished, Kind::Backup) => vec![screen.next("rollup backup list", "see every set")],
+        (End::Finished, Kind::Switch) => {
+            vec![screen.next("rollup vip status", "see who has the VIP, and what holds it there"), status]
+        }
         (End::Stopped(StopReason::Blocked), Kind::Rollback | Kind::Backup) => {
             vec![screen.next("rollup backup list", "see every set"), screen.next("rollup precheck", "look at the pair")]
         }
@@ -389,6 +397,11 @@ fn next_commands(plan: &Plan, end: &End, screen: &Screen) -> Vec<Next> {
         }
         (End::Stopped(StopReason::Failed), Kind::Rollback) => emergency(plan, screen),
         (End::Stopped(_), Kind::Rollback) => vec![resume("go on taking back"), status],
+        (End::Stopped(_), Kind::Switch) => vec![
+            resume("try again from the failed step"),
+            screen.next("rollup vip status", "see who has the VIP, and what holds it there"),
+            status,
+        ],
         (End::Stopped(_), Kind::Backup | Kind::Finalize) => vec![resume("try again from the failed step"), status],
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, IsTerminal, Write},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use console::Term;
@@ -85,14 +85,20 @@ impl Screen {
 
     /// Writes data. A reader that went away is success: it has what it wanted.
     pub(crate) fn data(&self, text: &str) -> Result<(), Exit> {
+        self.stream(text).map(drop)
+    }
+
+    /// Writes one of many pieces of data. Returns whether anybody still reads.
+    pub(crate) fn stream(&self, text: &str) -> Result<bool, Exit> {
         let mut out = io::stdout().lock();
         let written = out.write_all(text.as_bytes()).and_then(|()| match text.ends_with('\n') {
             true => out.flush(),
             false => out.write_all(b"\n").and_then(|()| out.flush()),
         });
         match written {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-            _ => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            Err(error) => Err(error.into()),
+            Ok(()) => Ok(true),
         }
     }
 
@@ -114,10 +120,32 @@ impl Screen {
         findings.iter().map(typed).collect()
     }
 
+    /// The same as [`Screen::waiting`]; without a terminal a line at once and another every few seconds, so that a log
+    /// is never silent for long.
+    pub(crate) fn waiting_aloud(&self, what: &str) -> Waiting {
+        if self.quiet || io::stderr().is_terminal() {
+            return self.waiting(what);
+        }
+        self.tell(what);
+        let what = what.to_owned();
+        let begun = Instant::now();
+        Waiting(
+            None,
+            Some(tokio::spawn(async move {
+                let mut turn = tokio::time::interval(ALOUD);
+                turn.tick().await;
+                loop {
+                    turn.tick().await;
+                    let _closed = writeln!(io::stderr().lock(), "{what}: {} s", begun.elapsed().as_secs());
+                }
+            })),
+        )
+    }
+
     /// A spinner while something short is waited for; gone when dropped.
     pub(crate) fn waiting(&self, what: &str) -> Waiting {
         if self.quiet || self.json || !io::stderr().is_terminal() {
-            return Waiting(None);
+            return Waiting(None, None);
         }
         let bar = ProgressBar::new_spinner();
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
@@ -125,7 +153,7 @@ impl Screen {
         }
         bar.set_message(what.to_owned());
         bar.enable_steady_tick(Duration::from_millis(120));
-        Waiting(Some(bar))
+        Waiting(Some(bar), None)
     }
 
     /// The displays that follow a run.
@@ -169,13 +197,19 @@ impl Screen {
     }
 }
 
-/// A spinner that is gone when dropped.
-pub(crate) struct Waiting(Option<ProgressBar>);
+/// How often a log hears that something is waited for.
+const ALOUD: Duration = Duration::from_secs(8);
+
+/// A spinner, or lines, until it is dropped.
+pub(crate) struct Waiting(Option<ProgressBar>, Option<tokio::task::JoinHandle<()>>);
 
 impl Drop for Waiting {
     fn drop(&mut self) {
         if let Some(bar) = &self.0 {
             bar.finish_and_clear();
+        }
+        if let Some(lines) = &self.1 {
+            lines.abort();
         }
     }
 }

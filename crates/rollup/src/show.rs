@@ -1,8 +1,8 @@
 //! What is so now: runs of this machine, and facts of the nodes. Changes nothing.
 
-use rollup_engine::{Stage, gather};
-use rollup_model::{NodeName, RunId, Severity};
-use rollup_ui::pages::{self, HealthCheck, HealthRow, Names, RunRow};
+use rollup_engine::Stage;
+use rollup_model::{RunId, Severity};
+use rollup_ui::pages::{self, Names, RunRow};
 
 use crate::{
     exit::{self, Ended, Exit},
@@ -62,50 +62,12 @@ pub(crate) fn run(store: &Store, run: &RunId, screen: &Screen) -> Ended {
     status(store, run, screen)
 }
 
-/// Whether the nodes are healthy, by the same definition as the upgrade's gate (HLT-1).
-pub(crate) async fn health(site: &Site, only: Option<&NodeName>, screen: &Screen) -> Ended {
-    if let Some(unknown) = only.filter(|node| site.inventory.node(node).is_none()) {
-        let known: Vec<_> = site.inventory.node_names().map(NodeName::as_str).collect();
-        return Err(Exit::usage(format!("there is no node `{unknown}`")).hint(format!("one of: {}", known.join(", "))));
-    }
-    let waiting = screen.waiting("asking the nodes");
-    let examined = gather(site.registry.subjects(), &site.hosts, &site.inventory).await;
-    drop(waiting);
-    let mut rows = Vec::new();
-    for node in site.inventory.node_names().filter(|node| only.is_none_or(|only| only == *node)) {
-        let checks = match examined.facts.get::<health::HealthFacts>(node, "health") {
-            Some(facts) => health::problems(&site.inventory, node, &facts, "HLT-1")
-                .into_iter()
-                .map(|finding| HealthCheck {
-                    name: finding.expected,
-                    ok: finding.severity != Severity::Error,
-                    detail: finding.found,
-                })
-                .collect(),
-            None => {
-                let why = examined.findings.iter().find(|finding| finding.node.as_ref() == Some(node));
-                let detail = why.map_or_else(|| "no answer".to_owned(), |finding| finding.found.clone());
-                vec![HealthCheck { name: "an answer".to_owned(), ok: false, detail }]
-            }
-        };
-        rows.push(HealthRow { node: node.clone(), checks });
-    }
-    if screen.json() {
-        json(&rows, screen)?
-    } else {
-        screen.data(&pages::health_table(&rows, screen.out()))?
-    }
-    let healthy = rows.iter().flat_map(|row| &row.checks).all(|check| check.ok);
-    Ok(if healthy { exit::DONE } else { exit::BLOCKED })
-}
-
 /// The facts of one subject on every node, and what follows from them.
 pub(crate) async fn subject(site: &Site, name: &str, screen: &Screen) -> Ended {
     let waiting = screen.waiting("asking the nodes");
     let mut examined = site.examine(None, Stage::Fresh).await;
     drop(waiting);
     let prefix = match name {
-        "keepalived" => ["vip.", "keepalived."],
         "database" => ["database.", "db."],
         _ => ["sync.", "sync."],
     };

@@ -5,8 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use rollup_engine::{Examined, Hosts, Registry, Stage, examine};
-use rollup_model::{Diagnostic, Inventory, NodeName, Release, Role, inventory};
+use rollup_engine::{Examined, Hosts, Moment, Registry, Stage, examine, examine_settled};
+use rollup_model::{
+    Diagnostic, Inventory, NodeName, Release, Role,
+    inventory::{self, Ssh},
+};
 use rollup_remote::{SshHost, SshSettings};
 
 use crate::{
@@ -24,10 +27,15 @@ pub(crate) struct Site {
     pub(crate) registry: Arc<Registry>,
 }
 
-/// All actions and subjects of this build.
+/// All actions and subjects of this build, for what needs no look at this machine.
 pub(crate) fn registry() -> Registry {
+    registry_writing_to(Vec::new())
+}
+
+/// All actions and subjects of this build. `operator`: the directories of this machine that runs write to.
+fn registry_writing_to(operator: Vec<PathBuf>) -> Registry {
     let mut registry = Registry::default();
-    precheck::register(&mut registry);
+    precheck::register(&mut registry, operator);
     package::register(&mut registry);
     backup::register(&mut registry);
     rsync_ctl::register(&mut registry);
@@ -48,14 +56,40 @@ pub(crate) fn diagnosed(file: &Path, text: &str, problems: &[Diagnostic], color:
     Exit::new(USAGE, error).page(pages.join("\n\n")).hint(format!("mend {name}, then type the same command again"))
 }
 
+/// Reads the inventory, and nothing that it names.
+pub(crate) fn read(file: &Path, color: bool) -> Result<Inventory, Exit> {
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        Exit::usage(format!("cannot read the inventory {}: {error}", file.display()))
+            .hint("write one: rollup init USER@HOST USER@HOST, or name it: rollup --inventory FILE …")
+    })?;
+    let checks = registry().known_checks();
+    inventory::load_against(&text, &checks).map_err(|problems| diagnosed(file, &text, &problems, color))
+}
+
+/// Prepares one host; nothing is connected yet.
+pub(crate) fn connect(ssh: &Ssh, name: &str, address: &str) -> std::io::Result<SshHost> {
+    let file = |name: &Option<String>| {
+        name.as_ref().map(|name| match std::env::var_os("HOME").filter(|_| name.starts_with("~/")) {
+            Some(home) => Path::new(&home).join(&name[2..]),
+            None => name.into(),
+        })
+    };
+    SshHost::new(SshSettings {
+        name: name.to_owned(),
+        host: address.to_owned(),
+        user: ssh.user.clone(),
+        port: ssh.port,
+        identity_file: file(&ssh.identity_file),
+        known_hosts: file(&ssh.known_hosts),
+        config_file: file(&ssh.config_file),
+        connect_timeout: ssh.connect_timeout.duration(),
+    })
+}
+
 impl Site {
     /// Reads the inventory and prepares its hosts; nothing is connected yet.
     pub(crate) fn load(file: &Path, state_dir: Option<&Path>, color: bool) -> Result<Self, Exit> {
-        let text = std::fs::read_to_string(file).map_err(|error| {
-            Exit::usage(format!("cannot read the inventory {}: {error}", file.display()))
-                .hint("write one (README.md has an example), or name it: rollup --inventory FILE …")
-        })?;
-        let mut inventory = inventory::load(&text).map_err(|problems| diagnosed(file, &text, &problems, color))?;
+        let mut inventory = read(file, color)?;
         // Relative file names are meant from the inventory. A plan keeps them, and is gone on with from anywhere.
         let base = std::path::absolute(file.parent().unwrap_or(Path::new("")).join("."))?;
         let ssh = &mut inventory.ssh;
@@ -80,10 +114,16 @@ impl Site {
         };
         let kept = &mut inventory.backup;
         kept.identity_file = kept.identity_file.as_deref().map(|name| at(name).display().to_string());
-        let beside_runs = || Store::open(state_dir).map(|store| store.backups());
-        let dir = kept.operator_dir.as_deref().map_or_else(beside_runs, |name| Ok(at(name)))?;
+        let store = Store::open(state_dir);
+        let dir = match (kept.operator_dir.as_deref(), &store) {
+            (Some(name), _) => at(name),
+            (None, Ok(store)) => store.backups(),
+            (None, Err(_)) => {
+                return Err(store.err().unwrap_or_else(|| Exit::usage("cannot tell where runs are kept")));
+            }
+        };
         kept.operator_dir = Some(dir.display().to_string());
-        Self::of(inventory)
+        Self::of(inventory, store.ok().as_ref())
     }
 
     /// The same, with another identity to open root keys with.
@@ -103,35 +143,32 @@ impl Site {
         self.inventory.backup.operator_dir.clone().unwrap_or_default().into()
     }
 
-    /// Prepares the hosts of an inventory.
-    pub(crate) fn of(inventory: Inventory) -> Result<Self, Exit> {
-        let file = |name: &Option<String>| {
-            name.as_ref().map(|name| match std::env::var_os("HOME").filter(|_| name.starts_with("~/")) {
-                Some(home) => Path::new(&home).join(&name[2..]),
-                None => name.into(),
-            })
-        };
+    /// Prepares the hosts of an inventory. `store`: where its runs are kept, if that is known.
+    pub(crate) fn of(inventory: Inventory, store: Option<&Store>) -> Result<Self, Exit> {
         let mut hosts = Hosts::new();
         for node in &inventory.nodes {
-            let ssh = &inventory.ssh;
-            let host = SshHost::new(SshSettings {
-                name: node.name.to_string(),
-                host: node.host.clone(),
-                user: ssh.user.clone(),
-                port: ssh.port,
-                identity_file: file(&ssh.identity_file),
-                known_hosts: file(&ssh.known_hosts),
-                config_file: file(&ssh.config_file),
-                connect_timeout: ssh.connect_timeout.duration(),
-            })?;
+            let host = connect(&inventory.ssh, node.name.as_str(), &node.host)?;
             hosts.insert(node.name.clone(), Arc::new(host));
         }
-        Ok(Self { inventory, hosts, registry: Arc::new(registry()) })
+        let copies = inventory.backup.operator_dir.iter().map(PathBuf::from);
+        let written = store.into_iter().flat_map(|store| [store.runs().to_owned()].into_iter().chain(copies.clone()));
+        let registry = Arc::new(registry_writing_to(written.collect()));
+        Ok(Self { inventory, hosts, registry })
     }
 
     /// Reads all facts of all nodes at once and binds the roles, where the facts tell them.
     pub(crate) async fn examine(&self, release: Option<&Release>, stage: Stage) -> Examined {
-        let mut examined = examine(self.registry.subjects(), &self.hosts, &self.inventory, release, stage).await;
+        let subjects = self.registry.subjects();
+        self.bind(examine(subjects, &self.hosts, &self.inventory, release, Moment::now(stage)).await)
+    }
+
+    /// The same in the middle of a run, where a process that died may have left the pair in motion.
+    pub(crate) async fn examine_settled(&self, release: Option<&Release>, moment: Moment) -> Examined {
+        let subjects = self.registry.subjects();
+        self.bind(examine_settled(subjects, &self.hosts, &self.inventory, release, moment).await)
+    }
+
+    fn bind(&self, mut examined: Examined) -> Examined {
         let owner = keepalived::vip_owner(&examined.facts, &self.inventory);
         if let Some(primary) = owner
             && let Some(standby) = self.inventory.peer_of(&primary)

@@ -27,6 +27,11 @@ impl Store {
         Ok(Self { runs: base.join("runs") })
     }
 
+    /// The directory of all runs.
+    pub(crate) fn runs(&self) -> &Path {
+        &self.runs
+    }
+
     /// The directory of copies of backup sets, beside the runs.
     pub(crate) fn backups(&self) -> PathBuf {
         self.runs.with_file_name("backups")

@@ -10,7 +10,7 @@ use crate::cli::Global;
 const OF_NODES: [&str; 10] =
     ["precheck", "plan", "upgrade", "rollback", "backup", "unlock", "health", "vip", "db", "sync"];
 /// Commands that read or write runs.
-const OF_RUNS: [&str; 7] = ["upgrade", "resume", "rollback", "finalize", "backup", "status", "runs"];
+const OF_RUNS: [&str; 9] = ["upgrade", "resume", "rollback", "finalize", "backup", "status", "runs", "confirm", "vip"];
 
 /// The options that told this process where to look.
 #[derive(Debug, Default)]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rollup_engine::{Examined, Stage, fetch_mirror};
+use rollup_engine::{Examined, Moment, Stage, fetch_mirror};
 use rollup_model::{
     Facts, Finding, Lane, NodeName, Plan, Release, Role, RunId, RunState, Step, WayBack, inventory::Switchover,
 };
@@ -41,7 +41,8 @@ pub(crate) struct Ground {
 impl Ground {
     /// Looks at everything at once.
     pub(crate) async fn look(site: &Site, store: &Store, found: &Found, runs: Vec<RunId>) -> Result<Self, Exit> {
-        let (examined, differing) = tokio::join!(site.examine(None, Stage::Resumed), sets::differing(site, found));
+        let moment = Moment::now(Stage::Resumed);
+        let (examined, differing) = tokio::join!(site.examine_settled(None, moment), sets::differing(site, found));
         let facts = &examined.facts;
         let mut differing = differing?;
         differing.extend(site.inventory.node_names().filter(|node| stopped(site, facts, node)).cloned());

@@ -120,7 +120,7 @@ async fn of_run(inventory: Result<Site, Exit>, store: &Store, asked: &RollbackAr
     refuse_run(store, &run, &stored.plan, &state)?;
     let site = match inventory {
         Ok(site) if site.inventory.cluster.name == stored.plan.inventory.cluster.name => site,
-        _ => Site::of(stored.plan.inventory.clone())?,
+        _ => Site::of(stored.plan.inventory.clone(), Some(store))?,
     };
     let set = stored.plan.backup_set;
     let sets::Answers { sets, silent } = sets::list(&site).await;
@@ -172,7 +172,7 @@ fn runs_since(store: &Store, site: &Site, found: &Found) -> Result<Vec<RunId>, E
         let stands = !matches!(state.status, RunStatus::TakenBack { only: None, .. } | RunStatus::Finalized { .. });
         let changes = match plan.kind {
             Kind::Upgrade | Kind::Rollback => state.changed_anything(),
-            Kind::Backup | Kind::Finalize => is_open(&state),
+            Kind::Backup | Kind::Finalize | Kind::Switch => is_open(&state),
         };
         if !(since && ours && stands && changes) {
             continue;

@@ -1,6 +1,6 @@
 //! A run that stopped before its backup set was whole: what it changed is undone step by step, newest first.
 
-use rollup_engine::{Stage, lock};
+use rollup_engine::{Moment, Stage, lock};
 use rollup_model::{
     Lane, RunId, RunState,
     fold::RunStatus,
@@ -21,7 +21,7 @@ use crate::{
 
 /// Undoes a run.
 pub(super) async fn rollback(store: &Store, run: &RunId, asked: &RollbackArguments, screen: &Screen) -> Ended {
-    let site = Site::of(store.read(run)?.0.plan.inventory)?;
+    let site = Site::of(store.read(run)?.0.plan.inventory, Some(store))?;
     super::quiet(&site).await?;
     let (stored, state) = store.read(run)?;
     let lane = asked.lane.map(Lane::from).filter(|lane| *lane != Lane::Keep);
@@ -40,7 +40,7 @@ pub(super) async fn rollback(store: &Store, run: &RunId, asked: &RollbackArgumen
     })?;
     running::check_phase(&asked.running, &plan, &RunState::default())?;
     let waiting = screen.waiting("looking at the nodes");
-    let obstacles = site.examine(plan.release.as_ref(), Stage::Resumed).await.errors();
+    let obstacles = site.examine_settled(plan.release.as_ref(), Moment::now(Stage::Resumed)).await.errors();
     drop(waiting);
     let command = format!("rollup rollback --run {run}");
     if asked.dry_run {
