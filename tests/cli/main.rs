@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+mod health;
+mod init;
+mod precheck;
+
 use std::{
     path::Path,
     process::{Command, Stdio},
@@ -57,7 +61,7 @@ fn help_lists_every_command_and_every_exit_code() {
     let said = rollup(Path::new("/"), &["--help"]);
     assert_eq!(said.code, 0);
     for word in [
-        "precheck", "plan", "upgrade", "resume", "rollback", "finalize", "backup", "status", "runs", "unlock",
+        "init", "precheck", "plan", "upgrade", "resume", "rollback", "finalize", "backup", "status", "runs", "unlock",
         "health", "vip", "db", "sync", "pkg",
     ] {
         assert!(said.out.contains(&format!("\n  {word}")), "{word} in {}", said.out);

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what tests share is outside of test functions, and may fail them")]
 
 mod cuts;
+mod gates;
 mod journal;
 mod lost;
 mod resume;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rollup_model::{Lane, inventory::CopyTo};
-use rollup_testkit::{Cut, Ended, Kind, Run, Scenario};
+use rollup_testkit::{Cut, Ended, Kind, Run, Scenario, World};
 
 use crate::support::{back, changes, finished, node, pause_before, run, run_on};
 
@@ -80,6 +80,12 @@ async fn a_set_that_no_node_has_any_more_comes_back_from_the_operator_bak_5_rb_1
 
 /// A finished run, and its rollback, which is killed right after this command has changed something.
 async fn killed_after(lane: Lane, id: &str) -> (Run, Run) {
+    killed_on(|_| {}, lane, id).await
+}
+
+/// The same on a pair that misbehaves.
+async fn killed_on(world: fn(&mut World), lane: Lane, id: &str) -> (Run, Run) {
+    let run = || run_on(|_| {}, world);
     let whole = run();
     finished(&whole.live().await);
     let back_of_whole = back(&whole, lane).await;
@@ -106,6 +112,25 @@ async fn a_restore_that_is_killed_goes_on_and_exchanges_the_directories_once_fai
         assert_eq!(world.as_before(), original, "{id}");
         assert_eq!(world.breaches, [""; 0], "{id}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_in_the_middle_of_its_work_is_attached_to_whatever_a_look_finds_fail_3() {
+    let slowly = |world: &mut World| {
+        world.knobs.job_takes = Some(Duration::from_secs(60));
+        world.knobs.slow_renames = true;
+    };
+    let original = run().sim.world().as_before();
+    let (run, back) = killed_on(slowly, Lane::Restore, "db.rebuild").await;
+    let sent = run.sim.sent().len();
+    let ended = back.live().await;
+    assert!(matches!(ended, Ended::Finished), "{ended:?} {:?}", back.state().unwrap().failed().next());
+    let looked = run.sim.sent().into_iter().skip(sent).filter(|sent| sent.id == "db.place-look").count();
+    assert!(looked > 0, "nobody looked while the job was at work");
+    let world = run.sim.world();
+    assert_eq!(world.times("db.exchanged"), 2, "once on each node");
+    assert_eq!(world.as_before(), original);
+    assert_eq!(world.breaches, [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]

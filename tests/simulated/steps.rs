@@ -6,6 +6,15 @@ use rollup_testkit::Ended;
 use crate::support::{finished, node, policy, records, run, run_on, state_of, step};
 
 #[tokio::test(start_paused = true)]
+async fn a_database_that_keeps_its_roles_stops_no_upgrade_vip_4() {
+    let run = run_on(|plan| plan.inventory.database.switchover = rollup_model::inventory::Switchover::Never, |_| {});
+    let ended = run.live().await;
+    assert!(matches!(ended, Ended::Finished), "{ended:?} {:?}", run.state().unwrap().failed().collect::<Vec<_>>());
+    let world = run.sim.world();
+    assert_eq!((world.holders(), world.writers()), (vec![node("node-b")], vec![node("node-a")]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_vip_that_never_moves_leaves_its_owner_and_gets_its_priority_back_vip_2() {
     let run = run_on(|_| {}, |world| world.knobs.vip_never_moves = true);
     let ended = run.live().await;
@@ -42,6 +51,28 @@ async fn a_node_that_does_not_get_healthy_keeps_address_and_writer_where_they_ar
     assert_eq!((world.holders(), world.writers()), (vec![node("node-a")], vec![node("node-a")]));
     assert_eq!(world.times("unit.stopped"), 2, "only the standby's units");
     assert_eq!(world.breaches, [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_that_systemd_restarts_starts_the_soak_again_upg_6() {
+    let soak = |flaps| async move {
+        let run = run_on(|_| {}, |world| world.knobs.flaps = flaps);
+        finished(&run.live().await);
+        run.state().unwrap().steps[&step("health.soak@node-b")].millis.unwrap()
+    };
+    let (calm, flapping) = (soak(0).await, soak(3).await);
+    // Three looks ten seconds apart; the last restart comes fifteen seconds after the start, and counts for ten more.
+    assert!((20_000..22_000).contains(&calm), "{calm} ms");
+    assert!((42_000..46_000).contains(&flapping), "{flapping} ms");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_that_dies_and_comes_back_all_the_time_never_gets_the_address_upg_6() {
+    let run = run_on(|_| {}, |world| world.knobs.flaps = u32::MAX);
+    assert!(matches!(run.live().await, Ended::Stopped(StopReason::Failed)));
+    let error = run.state().unwrap().steps[&step("health.soak@node-b")].error.clone().unwrap();
+    assert!(error.contains("restarted by systemd"), "{error}");
+    assert_eq!(run.sim.world().holders(), [node("node-a")]);
 }
 
 #[tokio::test(start_paused = true)]

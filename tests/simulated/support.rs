@@ -43,7 +43,7 @@ pub(crate) fn limit(plan: &mut Plan, phase: &str, limit: Span) {
 
 /// Runs until the stage would begin.
 pub(crate) async fn pause_before(run: &Run, phase: &str) -> Ended {
-    let options = Options { pause_before: Some(PhaseId::new(phase).unwrap()) };
+    let options = Options { pause_before: Some(PhaseId::new(phase).unwrap()), ..Options::default() };
     run.live_with(&options, Stop::default()).await
 }
 
