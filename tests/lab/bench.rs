@@ -15,12 +15,24 @@ use serde_json::Value;
 /// When a scenario runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum When {
-    /// Always, beside another one.
+    /// Always, beside others.
     Always,
     /// Always, and nothing beside it: it measures time.
     Alone,
-    /// In the long run only.
+    /// In the long run only, beside others.
     Soak,
+    /// In the long run only, and nothing beside it.
+    SoakAlone,
+}
+
+impl When {
+    pub(crate) fn is_long(self) -> bool {
+        matches!(self, Self::Soak | Self::SoakAlone)
+    }
+
+    pub(crate) fn is_alone(self) -> bool {
+        matches!(self, Self::Alone | Self::SoakAlone)
+    }
 }
 
 /// A scenario: starts on a lab as it was provisioned, and may leave it in any state.
@@ -157,6 +169,11 @@ impl Bench {
         self.packages.join(format!("orders-{version}.tar.gz")).display().to_string()
     }
 
+    /// The program that runs clients and relays.
+    pub(crate) fn xtask(&self) -> &Path {
+        &self.xtask
+    }
+
     /// The operator's state directory.
     pub(crate) fn state(&self) -> &Path {
         &self.state
@@ -191,6 +208,23 @@ impl Bench {
         Ok(())
     }
 
+    /// Kills the program at one place after the other, each a step and milliseconds after it was begun, and goes on with
+    /// `resume` every time; returns what the last life said.
+    pub(crate) fn killed_at(&self, mut child: Child, places: &[(&str, u64)]) -> Result<Said> {
+        for (step, millis) in places {
+            self.wait_for("step-started", step, &mut child)?;
+            pause(*millis);
+            child.kill()?;
+            child.wait()?;
+            let ended = |event: &Value| event["kind"] == "step-finished" && event["step"] == *step;
+            let finished = self.events().iter().any(ended);
+            crate::say(&format!("        {step} {}", if finished { "had just finished" } else { "was in doubt" }));
+            self.rollup(&["status"])?.expect(0)?;
+            child = self.command(&["resume"]).spawn()?;
+        }
+        Ok(child.wait_with_output()?.into())
+    }
+
     /// The runs that the operator's machine has, oldest first.
     pub(crate) fn runs(&self) -> Vec<PathBuf> {
         let Ok(runs) = std::fs::read_dir(self.state.join("runs")) else { return Vec::new() };
@@ -199,10 +233,13 @@ impl Bench {
         runs
     }
 
+    fn journal(&self) -> Option<PathBuf> {
+        Some(self.runs().pop()?.join("journal.jsonl"))
+    }
+
     /// The journal's records of the newest run, as they are on disk now.
     pub(crate) fn records(&self) -> Vec<Value> {
-        let journal = self.runs().pop().map(|run| run.join("journal.jsonl"));
-        let text = journal.and_then(|journal| std::fs::read_to_string(journal).ok()).unwrap_or_default();
+        let text = self.journal().and_then(|journal| std::fs::read_to_string(journal).ok()).unwrap_or_default();
         text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).collect()
     }
 
@@ -239,8 +276,12 @@ impl Bench {
     /// Waits until the journal has an event of this kind for this step.
     pub(crate) fn wait_for(&self, kind: &str, step: &str, child: &mut Child) -> Result<()> {
         let end = Instant::now() + Duration::from_secs(120);
+        let mut seen = 0;
         loop {
-            if self.events().iter().any(|event| event["kind"] == kind && event["step"] == step) {
+            // Whoever reads a whole journal over and over takes the time that the run needs.
+            let size = self.journal().and_then(|journal| std::fs::metadata(journal).ok()).map_or(0, |file| file.len());
+            let grown = std::mem::replace(&mut seen, size) != size;
+            if grown && self.events().iter().any(|event| event["kind"] == kind && event["step"] == step) {
                 return Ok(());
             }
             if let Some(status) = child.try_wait()? {
@@ -260,10 +301,10 @@ impl Bench {
         Traffic::start(&self.lab, &self.xtask, &TrafficOptions::default())
     }
 
-    /// A few clients that read and write through the VIP from now on.
+    /// Clients that read and write through the VIP from now on, each seldom: several labs share one machine, and each
+    /// request is a new connection to a database.
     pub(crate) fn traffic(&self) -> Result<Traffic> {
-        let few = TrafficOptions { readers: 1, writers: 2, ..TrafficOptions::default() };
-        Traffic::start(&self.lab, &self.xtask, &few)
+        Traffic::start(&self.lab, &self.xtask, &TrafficOptions { every_ms: 60, ..TrafficOptions::default() })
     }
 
     /// Insists that the pair is as a finished upgrade leaves it.

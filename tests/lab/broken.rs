@@ -8,13 +8,13 @@ pub(crate) const SCENARIOS: &[Entry] = &[
     Entry::new("package_2_0_1_never_healthy_stops_and_is_taken_back", When::Always, |bench| {
         stops(bench, "2.0.1", "health.gate@node-b")
     }),
-    Entry::new("package_2_0_2_crashes_on_start_stops_and_is_taken_back", When::Always, |bench| {
+    Entry::new("package_2_0_2_crashes_on_start_stops_and_is_taken_back", When::Soak, |bench| {
         stops(bench, "2.0.2", "@node-b")
     }),
     Entry::new("package_2_0_3_failing_migration_stops_and_is_taken_back", When::Always, |bench| {
         stops(bench, "2.0.3", "db.migrate@node-a")
     }),
-    Entry::new("package_2_0_4_starts_too_slowly_stops_and_is_taken_back", When::Always, |bench| {
+    Entry::new("package_2_0_4_starts_too_slowly_stops_and_is_taken_back", When::Soak, |bench| {
         stops(bench, "2.0.4", "health.gate@node-b")
     }),
 ];

@@ -5,6 +5,11 @@
 
 mod bench;
 mod broken;
+mod faults;
+mod flavours;
+mod gates;
+mod health;
+mod init;
 mod killed;
 mod life;
 mod main_job;
@@ -13,6 +18,7 @@ mod pair;
 mod refused;
 mod secrets;
 mod sets;
+mod vip;
 mod way_back;
 mod way_back_killed;
 
@@ -23,20 +29,27 @@ use std::{
     time::Instant,
 };
 
-use anyhow::Result;
-use bench::{Bench, Entry, When};
+use anyhow::{Result, bail};
+use bench::{Bench, Entry};
 
 fn scenarios() -> Vec<&'static Entry> {
+    // Long ones first: the labs end at about the same time.
     let all = [
         main_job::SCENARIOS,
-        operators::SCENARIOS,
+        life::SCENARIOS,
+        way_back_killed::SCENARIOS,
+        way_back::SCENARIOS,
         broken::SCENARIOS,
         killed::SCENARIOS,
-        life::SCENARIOS,
+        faults::SCENARIOS,
+        flavours::SCENARIOS,
+        gates::SCENARIOS,
         sets::SCENARIOS,
+        vip::SCENARIOS,
         refused::SCENARIOS,
-        way_back::SCENARIOS,
-        way_back_killed::SCENARIOS,
+        operators::SCENARIOS,
+        health::SCENARIOS,
+        init::SCENARIOS,
     ];
     all.into_iter().flatten().collect()
 }
@@ -52,7 +65,7 @@ fn main() -> ExitCode {
     let filters: Vec<&String> = words.iter().filter(|word| !word.starts_with("--")).collect();
     let mut chosen = scenarios();
     let wanted = |entry: &Entry| filters.is_empty() || filters.iter().any(|word| entry.name.contains(word.as_str()));
-    chosen.retain(|entry| (soak || entry.when != When::Soak) && wanted(entry));
+    chosen.retain(|entry| (soak || !entry.when.is_long()) && wanted(entry));
     if words.iter().any(|word| word == "--list") {
         chosen.iter().for_each(|scenario| say(scenario.name));
         return ExitCode::SUCCESS;
@@ -84,25 +97,29 @@ struct Tally {
     failed: Vec<&'static str>,
 }
 
-/// Those that measure time run alone, on one lab; the others share two labs, since most of their time is waiting.
+/// How many labs there are: most of the time of a scenario is waiting.
+const LABS: usize = 3;
+
+/// Those that measure time run alone, on one lab; the others share all labs.
 fn run(chosen: &[&'static Entry]) -> Result<Tally> {
     bench::prepare()?;
     let tally = Mutex::new(Tally::default());
-    let (alone, rest): (Vec<_>, Vec<_>) = chosen.iter().partition(|entry| entry.when == When::Alone);
+    let (alone, rest): (Vec<_>, Vec<_>) = chosen.iter().partition(|entry| entry.when.is_alone());
     let first = Bench::new(1)?;
     alone.into_iter().for_each(|entry| one(&first, entry, &tally));
+    let labs = LABS.min(rest.len());
     let queue = Mutex::new(rest.into_iter());
-    let work = |bench: &Bench| {
+    let work = &|bench: &Bench| {
         while let Some(entry) = { queue.lock().unwrap_or_else(PoisonError::into_inner).next() } {
             one(bench, entry, &tally);
         }
         bench.down()
     };
     std::thread::scope(|scope| {
-        let second = scope.spawn(|| if chosen.len() > 1 { work(&Bench::new(2)?) } else { Ok(()) });
-        let first = work(&first);
-        second.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a scenario panicked")))?;
-        first
+        let others: Vec<_> = (2..=labs).map(|number| scope.spawn(move || work(&Bench::new(number)?))).collect();
+        let mut ended = vec![work(&first)];
+        ended.extend(others.into_iter().map(|other| other.join().unwrap_or_else(|_| bail!("a scenario panicked"))));
+        ended.into_iter().collect::<Result<()>>()
     })?;
     Ok(tally.into_inner().unwrap_or_else(PoisonError::into_inner))
 }

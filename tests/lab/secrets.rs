@@ -3,55 +3,51 @@
 //! A set holds the key encrypted, so what is looked for is the key's bytes themselves, as they are, as hex and as base64.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::Path,
-    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
 };
 
 use anyhow::{Context, Result, ensure};
 
 use crate::{
-    bench::{Bench, Said},
+    bench::{Bench, Said, pause},
     pair::NODES,
 };
 
-/// Writes down every command line of the machine, again and again.
-const SAMPLER: &str = r"
-systemd-run --quiet --unit=argv-sampler sh -c 'while :; do cat /proc/[0-9]*/cmdline | tr \\0 \\n | sort -u >> /dev/shm/argv; sleep 0.02; done'
-";
 /// Looks for needles in everything a node keeps; archives are opened. The needles come on standard input, never in argv.
 const SEARCH: &str = r"
-systemctl stop argv-sampler.service 2>/dev/null
 found() { while read -r line; do echo $1: $line; done; }
-grep -rlaF -D skip -f /dev/shm/needles /var/lib/rollup /var/backups /tmp /var/tmp /var/log /run /root /home /dev/shm/argv 2>/dev/null | grep -v ^/run/credentials | found file
+grep -rlaF -D skip -f /dev/shm/needles /var/lib/rollup /var/backups /tmp /var/tmp /var/log /run /root /home 2>/dev/null | grep -v ^/run/credentials | found file
 journalctl --no-pager -o export | grep -caF -f /dev/shm/needles | grep -v '^0$' | found journal
 find /var/backups -name '*.zst' | while read -r archive; do
     zstd -dcq $archive | grep -qaF -f /dev/shm/needles && echo archive: $archive
 done
-wc -l < /dev/shm/argv
-rm -f /dev/shm/needles /dev/shm/argv
+rm -f /dev/shm/needles
 ";
 
-/// A look over the shoulder of everything that runs.
+/// A look over the shoulder of everything that runs: what runs on a node is seen on the host, too.
 pub(crate) struct Watch<'a> {
     bench: &'a Bench,
     keys: Vec<Vec<u8>>,
-    operator: Child,
-    argv: std::path::PathBuf,
+    ended: Arc<AtomicBool>,
+    looker: Option<JoinHandle<BTreeSet<Vec<u8>>>>,
 }
 
 impl<'a> Watch<'a> {
     /// Starts to watch; the keys of now are remembered.
     pub(crate) fn start(bench: &'a Bench) -> Result<Self> {
-        for node in NODES {
-            bench.lab.root_script(node, SAMPLER)?;
-        }
-        let argv = bench.state().with_extension("argv");
-        let script = "while :; do cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' | grep -a -e ssh -e rollup -e bash | sort -u; \
-                      sleep 0.05; done";
-        let operator =
-            Command::new("sh").args(["-c", script]).stdout(fs::File::create(&argv)?).stdin(Stdio::null()).spawn()?;
-        let mut watch = Self { bench, keys: Vec::new(), operator, argv };
+        let ended = Arc::new(AtomicBool::new(false));
+        let looker = std::thread::spawn({
+            let ended = Arc::clone(&ended);
+            move || command_lines(&ended)
+        });
+        let mut watch = Self { bench, keys: Vec::new(), ended, looker: Some(looker) };
         watch.remember()?;
         Ok(watch)
     }
@@ -70,8 +66,8 @@ impl<'a> Watch<'a> {
     pub(crate) fn insist_nothing_told(mut self, said: &[&Said]) -> Result<()> {
         self.remember()?;
         let needles: Vec<String> = self.keys.iter().flat_map(|key| needles(key)).collect();
-        self.operator.kill()?;
-        self.operator.wait()?;
+        self.ended.store(true, Ordering::SeqCst);
+        let seen = self.looker.take().and_then(|looker| looker.join().ok()).context("the looker panicked")?;
         for (number, said) in said.iter().enumerate() {
             for needle in &needles {
                 ensure!(!said.out.contains(needle), "standard output of command {number} has a root key");
@@ -80,18 +76,17 @@ impl<'a> Watch<'a> {
         }
         let mut told = Vec::new();
         search(self.bench.state(), &needles, &mut told)?;
-        search(&self.argv, &needles, &mut told)?;
-        fs::remove_file(&self.argv)?;
         ensure!(told.is_empty(), "a root key is in {told:?}");
+        ensure!(seen.len() > 1000, "too few command lines were seen: {}", seen.len());
+        for line in &seen {
+            ensure!(!has_one(line, &needles), "a root key is in a command line: {}", String::from_utf8_lossy(line));
+        }
         for node in NODES {
             let text = needles.join("\n");
             let put = format!("cat > /dev/shm/needles <<'NEEDLES'\n{text}\nNEEDLES\n");
             self.bench.lab.root_script(node, &put)?;
             let found = self.bench.lab.root_script(node, SEARCH)?;
-            let (lines, sampled) = found.trim_end().rsplit_once('\n').unwrap_or(("", found.trim_end()));
-            ensure!(lines.is_empty(), "a root key of the pair is on {node} in:\n{lines}");
-            let sampled: u64 = sampled.trim().parse().with_context(|| format!("expected a number: {found}"))?;
-            ensure!(sampled > 1000, "too few command lines were seen on {node}: {sampled}");
+            ensure!(found.is_empty(), "a root key of the pair is on {node} in:\n{found}");
         }
         Ok(())
     }
@@ -99,10 +94,24 @@ impl<'a> Watch<'a> {
 
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
-        // After a whole look both have ended already.
-        let _ended = self.operator.kill();
-        let _reaped = self.operator.wait();
+        self.ended.store(true, Ordering::SeqCst);
     }
+}
+
+/// The command lines of everything that runs on this machine, its labs' nodes among it, until it is enough.
+fn command_lines(ended: &AtomicBool) -> BTreeSet<Vec<u8>> {
+    let mut seen = BTreeSet::new();
+    while !ended.load(Ordering::SeqCst) {
+        for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+            // Whoever has ended meanwhile says nothing; a thread of the kernel has no command line.
+            let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            if !line.is_empty() && !seen.contains(&line) {
+                seen.insert(line);
+            }
+        }
+        pause(10);
+    }
+    seen
 }
 
 /// Files below a directory, or a file, that have one of the needles.
@@ -112,10 +121,14 @@ fn search(path: &Path, needles: &[String], told: &mut Vec<String>) -> Result<()>
     }
     // A socket or a pipe holds nothing.
     let Ok(bytes) = fs::read(path) else { return Ok(()) };
-    if needles.iter().any(|needle| bytes.windows(needle.len()).any(|window| window == needle.as_bytes())) {
+    if has_one(&bytes, needles) {
         told.push(path.display().to_string());
     }
     Ok(())
+}
+
+fn has_one(bytes: &[u8], needles: &[String]) -> bool {
+    needles.iter().any(|needle| bytes.windows(needle.len()).any(|window| window == needle.as_bytes()))
 }
 
 /// The forms in which a key could be written down.

@@ -3,12 +3,12 @@
 use anyhow::{Result, ensure};
 
 use crate::{
-    bench::{Bench, Entry, When, pause},
+    bench::{Bench, Entry, When},
     way_back::BACK,
 };
 
 pub(crate) const SCENARIOS: &[Entry] = &[
-    Entry::new("way_back_restore_is_killed_five_times", When::Always, |bench| {
+    Entry::new("way_back_restore_is_killed_five_times", When::Soak, |bench| {
         let lane = ["rollback", "--backup", "latest", "--lane", "restore", "--yes", "--accept-data-loss"];
         killed(bench, &lane, RESTORE).and_then(|()| bench.insist_database(&["ref"], &["note"]))
     }),
@@ -22,7 +22,7 @@ pub(crate) const SCENARIOS: &[Entry] = &[
     Entry::new("upgrade_killed_on_the_first_node_is_taken_back_by_its_set", When::Soak, |bench| {
         taken_back(bench, "service.install@node-b", 15)
     }),
-    Entry::new("upgrade_killed_in_the_switchover_is_taken_back_by_its_set", When::Always, |bench| {
+    Entry::new("upgrade_killed_in_the_switchover_is_taken_back_by_its_set", When::Soak, |bench| {
         taken_back(bench, "db.switchover@node-b", 120)
     }),
     Entry::new("upgrade_killed_on_the_second_node_is_taken_back_by_its_set", When::Soak, |bench| {
@@ -52,19 +52,7 @@ fn killed(bench: &Bench, words: &[&str], places: &[(&str, u64)]) -> Result<()> {
     let before = bench.portraits()?;
     bench.rollup(&["upgrade", "--yes", "--pkg", &bench.package("2.0.0")])?.expect(0)?;
     let traffic = bench.traffic()?;
-    let mut child = bench.start_run(words)?;
-    for (step, millis) in places {
-        bench.wait_for("step-started", step, &mut child)?;
-        pause(*millis);
-        child.kill()?;
-        child.wait()?;
-        let finished = bench.events().iter().any(|event| event["kind"] == "step-finished" && event["step"] == *step);
-        crate::say(&format!("        {step} {}", if finished { "had just finished" } else { "was in doubt" }));
-        bench.rollup(&["status"])?.expect(0)?;
-        child = bench.command(&["resume"]).spawn()?;
-    }
-    let said: crate::bench::Said = child.wait_with_output()?.into();
-    said.expect(6)?;
+    bench.killed_at(bench.start_run(words)?, places)?.expect(6)?;
     // What is lost is for others to count; here the clients only have to find a writer again.
     let report = traffic.stop()?;
     ensure!(report.acked_writes > 0, "the clients wrote nothing: {report:?}");
