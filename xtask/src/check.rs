@@ -8,6 +8,9 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use rollup_lab::Places;
+
+use crate::crash::Extent;
 
 /// What to leave in or out of the lab's scenarios.
 #[derive(Debug, Args)]
@@ -43,36 +46,66 @@ pub(crate) fn test(soak: bool) -> Result<ExitCode> {
     rollup_lab::prepare_host(&crate::say)?;
     lint()?;
     cargo(&root, "tests of the crates", &["test", "--workspace", "--quiet"])?;
-    postgresql()?;
-    cargo(
-        &root,
-        "two real PostgreSQL servers",
-        &["test", "--quiet", "--package", "gaussdb", "--features", "real-pair", "--lib", "--", "--test-threads=1"],
-    )?;
-    cargo(
-        &root,
-        "backup sets on real files",
-        &["test", "--quiet", "--package", "backup", "--features", "real-files", "--lib"],
-    )?;
-    crate::step("crash points of the simulated pair");
-    ensure!(crate::crash::run(soak)? == ExitCode::SUCCESS, "the crash matrix has wrong points");
+    servers()?;
+    // Real servers mostly wait, the crash matrix only computes; what the labs need is made meanwhile.
+    let panicked = || anyhow::anyhow!("a part of the tests panicked");
+    let (crashed, real, image) = std::thread::scope(|scope| {
+        let real = scope.spawn(|| REAL.iter().try_for_each(|(what, words)| aside(&root, what, words)));
+        let image = scope.spawn(|| rollup_lab::prepare_image(&Places::from_environment(), &crate::say));
+        crate::step("crash points of the simulated pair");
+        let crashed = crate::crash::visit(if soak { Extent::Long } else { Extent::Brief });
+        let real = real.join().unwrap_or_else(|_| Err(panicked()));
+        (crashed, real, image.join().unwrap_or_else(|_| Err(panicked())))
+    });
+    ensure!(crashed? == ExitCode::SUCCESS, "the crash matrix has wrong points");
+    real?;
+    image?;
     lab_test(&LabTest { filter: Vec::new(), soak, list: false })?;
     crate::say(&format!("everything passed in {} s", began.elapsed().as_secs()));
     Ok(ExitCode::SUCCESS)
 }
 
-/// The servers that the database's own tests start by themselves; Debian's default cluster is not wanted.
-fn postgresql() -> Result<()> {
-    if Path::new("/usr/lib/postgresql/15/bin/initdb").exists() {
+/// Tests that need real servers, programs or root's rights, and no lab.
+const REAL: [(&str, &[&str]); 3] = [
+    (
+        "keepalived's own reading of its configuration",
+        &["--package", "keepalived", "--features", "real-daemon", "--lib", "real::"],
+    ),
+    (
+        "two real PostgreSQL servers",
+        &["--package", "gaussdb", "--features", "real-pair", "--lib", "--", "--test-threads=1"],
+    ),
+    ("backup sets on real files", &["--package", "backup", "--features", "real-files", "--lib"]),
+];
+
+/// Runs tests beside something else; what they say is told when they have ended.
+fn aside(root: &Path, what: &str, words: &[&str]) -> Result<()> {
+    let began = Instant::now();
+    let mut command = Command::new(crate::cargo());
+    let output =
+        command.current_dir(root).args(["test", "--quiet"]).args(words).output().context("cannot run cargo")?;
+    crate::step(&format!("{what} ({} s)", began.elapsed().as_secs()));
+    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
+    said.iter().filter(|text| !text.is_empty()).for_each(|text| crate::say(text));
+    ensure!(output.status.success(), "{what}: `cargo test {}` failed", words.join(" "));
+    Ok(())
+}
+
+/// The servers that tests start by themselves; Debian's default cluster is not wanted, and keepalived does not start
+/// without a configuration.
+fn servers() -> Result<()> {
+    let there = ["/usr/lib/postgresql/15/bin/initdb", "/usr/sbin/keepalived"];
+    if there.iter().all(|program| Path::new(program).exists()) {
         return Ok(());
     }
-    crate::step("installing postgresql-15");
+    crate::step("installing postgresql-15 and keepalived");
     std::fs::create_dir_all("/etc/postgresql-common")?;
     let config = Path::new("/etc/postgresql-common/createcluster.conf");
     if !config.exists() {
         std::fs::write(config, "create_main_cluster = false\n")?;
     }
-    for words in [&["update", "-q"][..], &["install", "-q", "-y", "--no-install-recommends", "postgresql-15"]] {
+    let install = ["install", "-q", "-y", "--no-install-recommends", "postgresql-15", "keepalived"];
+    for words in [&["update", "-q"][..], &install] {
         let status = Command::new("apt-get").args(words).env("DEBIAN_FRONTEND", "noninteractive").status()?;
         ensure!(status.success(), "`apt-get {}` failed", words.join(" "));
     }

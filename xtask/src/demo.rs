@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let _old = std::fs::remove_dir_all(&out);
     std::fs::create_dir_all(&out)?;
     rollup_lab::prepare_host(&crate::say)?;
-    let rollup = crate::build_rollup(&root, false)?;
+    let rollup = crate::build(&root, "rollup", false)?;
     let archives = root.join("target/packages");
     packages::build_all(&archives, None, &crate::say)?;
     let options = LabOptions {

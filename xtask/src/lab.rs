@@ -11,7 +11,10 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Subcommand};
-use rollup_lab::{Flavour, INSIDE_VARIABLE, Lab, LabName, LabOptions, LabStatus, Places, TrafficOptions, run_client};
+use rollup_lab::{
+    Flavour, INSIDE_VARIABLE, Impairment, Lab, LabName, LabOptions, LabStatus, Places, TrafficOptions, run_client,
+    run_relay,
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -52,6 +55,13 @@ enum Action {
     },
     /// Returns a running lab to the state that `up` left.
     Reset {
+        #[command(flatten)]
+        lab: Name,
+    },
+    /// Configures keepalived of a running lab anew; `reset` brings back what `up` was told.
+    Flavour {
+        /// Which flavour.
+        flavour: Flavour,
         #[command(flatten)]
         lab: Name,
     },
@@ -102,6 +112,31 @@ enum Action {
     },
     /// Reads and writes through the VIP until Ctrl-C and reports the longest gaps and lost writes as JSON.
     Client(ClientArguments),
+    /// Makes the network of a node a bad one until Ctrl-C.
+    Relay(RelayArguments),
+}
+
+#[derive(Debug, Args)]
+struct RelayArguments {
+    /// Which node.
+    node: String,
+    #[command(flatten)]
+    lab: Name,
+    /// Milliseconds added to each round trip.
+    #[arg(long, default_value_t = 0)]
+    delay_ms: u64,
+    /// Lost frames of each direction, out of a hundred.
+    #[arg(long, default_value_t = 0)]
+    loss_percent: u64,
+    /// Only ssh is slow and lossy.
+    #[arg(long)]
+    only_ssh: bool,
+    /// The node hears no adverts.
+    #[arg(long)]
+    drop_vrrp_in: bool,
+    /// Nobody hears the node's adverts.
+    #[arg(long)]
+    drop_vrrp_out: bool,
 }
 
 #[derive(Debug, Args)]
@@ -150,6 +185,12 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
             note(&format!("lab `{}` is as new after {:.1} s", lab.name, began.elapsed().as_secs_f64()));
             Ok(ExitCode::SUCCESS)
         }
+        Action::Flavour { flavour, lab } => {
+            let began = Instant::now();
+            open(&lab)?.set_flavour(flavour)?;
+            note(&format!("lab `{}` has the flavour {flavour} after {:.1} s", lab.name, began.elapsed().as_secs_f64()));
+            Ok(ExitCode::SUCCESS)
+        }
         Action::Status { lab, json } => {
             let status = open(&lab)?.status();
             show(&if json { serde_json::to_string_pretty(&status)? } else { table(&status) })?;
@@ -168,7 +209,19 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
         Action::Kill { node, lab } => open(&lab)?.kill(&node).map(|()| ExitCode::SUCCESS),
         Action::Reboot { node, lab } => open(&lab)?.reboot(&node).map(|()| ExitCode::SUCCESS),
         Action::Client(arguments) => client(&places, arguments),
+        Action::Relay(arguments) => relay(&places, &arguments),
     }
+}
+
+fn relay(places: &Places, arguments: &RelayArguments) -> Result<ExitCode> {
+    let lab = Lab::open(places, &arguments.lab.name)?;
+    if std::env::var_os(INSIDE_VARIABLE).is_none() {
+        return become_command(lab.operator_command(std::env::current_exe()?).args(std::env::args_os().skip(1)));
+    }
+    let RelayArguments { delay_ms, loss_percent, only_ssh, drop_vrrp_in, drop_vrrp_out, .. } = *arguments;
+    let impairment = Impairment { delay_ms, loss_percent, only_ssh, drop_vrrp_in, drop_vrrp_out };
+    run_relay(&lab, &arguments.node, impairment, &|text| show(text).map(drop))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn client(places: &Places, arguments: ClientArguments) -> Result<ExitCode> {

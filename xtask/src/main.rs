@@ -6,6 +6,7 @@ mod bench;
 mod check;
 mod crash;
 mod demo;
+mod fuzz;
 mod lab;
 mod packages;
 mod tidy;
@@ -33,9 +34,11 @@ enum Task {
     /// Format, lints, dependency picture, licences.
     Ci,
     /// The crash matrix: a cut before and after every change of the upgrade on the simulated pair.
-    Crash,
+    Crash(crash::Arguments),
     /// What a backup costs, held against the same job by hand: target/bench/backup.json.
     Bench(bench::Arguments),
+    /// Random bytes as keepalived configurations, guided by what they reach.
+    Fuzz(fuzz::Arguments),
     /// Only the scenarios on real machines.
     LabTest(check::LabTest),
     /// Holds the crates against docs/architecture.md.
@@ -52,8 +55,9 @@ fn main() -> ExitCode {
         Task::Test => check::test(false),
         Task::Soak => check::test(true),
         Task::Ci => check::lint(),
-        Task::Crash => crash::run(false),
+        Task::Crash(arguments) => crash::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::LabTest(arguments) => check::lab_test(&arguments),
         Task::Tidy => tidy::run(),
         Task::Lab(arguments) => lab::run(arguments),
@@ -86,16 +90,16 @@ fn cargo() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
-/// Builds the product, optimised or not, and says where it is.
-fn build_rollup(root: &Path, optimised: bool) -> Result<PathBuf> {
-    step("building rollup");
+/// Builds a program of this workspace, optimised or not, and says where it is.
+fn build(root: &Path, package: &str, optimised: bool) -> Result<PathBuf> {
+    step(&format!("building {package}"));
     let mut command = Command::new(cargo());
-    command.current_dir(root).args(["build", "--quiet", "--package", "rollup"]);
+    command.current_dir(root).args(["build", "--quiet", "--package", package]);
     let folder = if optimised { "release" } else { "debug" };
     if optimised {
         command.arg("--release");
     }
-    ensure!(command.status().context("cannot run cargo")?.success(), "`cargo build --package rollup` failed");
+    ensure!(command.status().context("cannot run cargo")?.success(), "`cargo build --package {package}` failed");
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    Ok(target.join(folder).join("rollup"))
+    Ok(target.join(folder).join(package))
 }
