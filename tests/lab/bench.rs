@@ -296,6 +296,20 @@ impl Bench {
         }
     }
 
+    /// Gives a node power and waits until its boot has ended, well or not.
+    pub(crate) fn power_on(&self, node: &str) -> Result<()> {
+        self.lab.power_on(node)?;
+        let end = Instant::now() + Duration::from_secs(60);
+        loop {
+            let said: Said = self.lab.ssh(node, ["systemctl", "is-system-running", "--wait"])?.into();
+            if ["running", "degraded"].contains(&said.out.trim()) {
+                return Ok(());
+            }
+            ensure!(Instant::now() < end, "{node} has not booted within 60 s: {}{}", said.out, said.err);
+            pause(100);
+        }
+    }
+
     /// Many clients that read and write through the VIP from now on.
     pub(crate) fn full_traffic(&self) -> Result<Traffic> {
         Traffic::start(&self.lab, &self.xtask, &TrafficOptions::default())

@@ -1,12 +1,17 @@
 //! Health on real machines: what is seen of a node that is not well, and a node that answers for itself while its
 //! database is frozen (HLT-1, UPG-6).
 
-use std::time::Instant;
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command},
+    sync::mpsc::{Receiver, channel},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::bench::{Bench, Entry, Said, When, pause};
+use crate::bench::{Bench, Entry, When, pause};
 
 pub(crate) const SCENARIOS: &[Entry] = &[
     Entry::new("health_names_what_is_frozen_restarted_or_gone", When::Always, sick_nodes),
@@ -54,33 +59,60 @@ fn sick_nodes(bench: &Bench) -> Result<()> {
     root("pkill -CONT -x keepalived")?;
 
     // Dies and is brought back: well again only after the third part of the lab's soak of six seconds.
-    root(
-        "systemctl kill -s KILL --kill-who=main orders-worker.service; sleep 1.5; systemctl is-active orders-worker.service",
-    )?;
-    insist_sick(bench, "active (running), restarted by systemd once, the last time ")?;
+    let restarted = "active (running), restarted by systemd once, the last time ";
+    root("systemctl kill -s KILL --kill-who=main orders-worker.service")?;
+    root("until systemctl is-active --quiet orders-worker.service; do sleep 0.1; done")?;
+    insist_sick(bench, restarted)?;
     pause(2500);
     health(bench, 0)?;
 
     // A watch without a terminal says what changes, and ends when it is asked to.
-    let mut watch = bench.command(&["health", "--watch"]).spawn()?;
-    pause(2500);
+    let mut watch = Watch::start(bench)?;
+    watch.wait_for("all is healthy", 1)?;
     root("systemctl stop orders-worker.service")?;
-    pause(2500);
-    // Asked before the signal: after it the watch may be gone at once.
-    let ended = watch.try_wait()?;
-    if ended.is_none() {
-        let status = std::process::Command::new("kill").args(["-INT", &watch.id().to_string()]).status()?;
-        ensure!(status.success(), "the watch could not be asked to end");
-    }
-    let said: Said = watch.wait_with_output()?.into();
-    ensure!(ended.is_none(), "the watch ended by itself:\n{}{}", said.out, said.err);
-    let out = said.expect(3)?.out;
-    let stopped = out.lines().filter(|line| line.contains("node-b") && line.contains("unit orders-worker.service"));
-    let stopped: Vec<_> = stopped.collect();
-    ensure!(stopped.len() == 2 && stopped[1].contains("inactive (dead)"), "expected two lines of the unit in:\n{out}");
-    ensure!(out.matches("all is healthy").count() == 2 && out.matches("not all is healthy").count() == 1, "{out}");
+    watch.wait_for("unit orders-worker.service: inactive (dead)", 1)?;
+    watch.wait_for("not all is healthy", 1)?;
+    let (code, said) = watch.interrupt()?;
+    ensure!(code == 3, "expected the verdict of the last look, 3, found {code}\n{said}");
+    ensure!(said.matches("all is healthy").count() == 2, "expected one change for the worse in:\n{said}");
     root("systemctl start orders-worker.service")?;
     Ok(())
+}
+
+/// `rollup health --watch` without a terminal.
+struct Watch {
+    child: Child,
+    lines: Receiver<String>,
+    said: String,
+}
+
+impl Watch {
+    fn start(bench: &Bench) -> Result<Self> {
+        let mut child = bench.command(&["health", "--watch"]).spawn()?;
+        let out = BufReader::new(child.stdout.take().context("a pipe")?);
+        let (sender, lines) = channel();
+        std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Ok(Self { child, lines, said: String::new() })
+    }
+
+    /// Waits until this was said so many times in all.
+    fn wait_for(&mut self, text: &str, times: usize) -> Result<()> {
+        while self.said.matches(text).count() < times {
+            let line = self.lines.recv_timeout(Duration::from_secs(30));
+            self.said += &line.with_context(|| format!("expected `{text}` {times} times in:\n{}", self.said))?;
+            self.said.push('\n');
+        }
+        Ok(())
+    }
+
+    /// Ends it as an operator does; its exit code and all that it said.
+    fn interrupt(mut self) -> Result<(i32, String)> {
+        let status = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status()?;
+        ensure!(status.success(), "the watch ended by itself:\n{}", self.said);
+        let code = self.child.wait()?.code().unwrap_or(-1);
+        self.said.extend(self.lines.iter());
+        Ok((code, self.said))
+    }
 }
 
 /// Asks `$1` two hundred times a second for `$2` seconds, whether answers come or not, and reports in JSON.
@@ -161,7 +193,7 @@ fn frozen_under_load(bench: &Bench) -> Result<()> {
         serde_json::from_str(&text).with_context(|| format!("expected JSON, found `{text}`"))
     };
     install(bench)?;
-    pause(500);
+    root("until curl -s -o /dev/null http://127.0.0.1:7480/health; do sleep 0.1; done")?;
     let well = ask("/health")?;
     ensure!(well.ends_with("\n200") && insist_same(bench, &well)?.is_empty(), "{well}");
     let security = root("systemd-analyze security --no-pager rollup-health | tail -n 1")?;

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use crate::bench::{Bench, Entry, Said, When, pause};
+use crate::bench::{Bench, Entry, Said, When};
 
 pub(crate) const SCENARIOS: &[Entry] = &[
     Entry::new("standby_loses_power_while_it_is_upgraded", When::Always, power_cut),
@@ -25,8 +25,7 @@ fn power_cut(bench: &Bench) -> Result<()> {
     bench.lab.kill("node-b")?;
     let said: Said = child.wait_with_output()?.into();
     said.expect(4)?;
-    bench.lab.power_on("node-b")?;
-    pause(3000);
+    bench.power_on("node-b")?;
     bench.rollup(&["resume"])?.expect(0)?;
     let report = traffic.stop()?;
     bench.insist_nothing_lost(&report)?;

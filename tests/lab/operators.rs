@@ -105,8 +105,7 @@ fn wrong_turns(bench: &Bench) -> Result<()> {
     bench.rollup(&["resume"])?.expect(4)?.expect_err("hint: ")?;
     let lock = bench.lab.root_script("node-a", "cat /var/lib/rollup/lock/run")?;
     ensure!(lock.trim() == run[1], "the lock of node-a is gone: {lock}");
-    bench.lab.power_on("node-b")?;
-    crate::bench::pause(3000);
+    bench.power_on("node-b")?;
     bench.rollup(&["resume"])?.expect(0)?;
     bench.insist_upgraded("2.0.0")
 }

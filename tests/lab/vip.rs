@@ -150,7 +150,12 @@ fn killed(bench: &Bench, resume: bool) -> Result<()> {
     let before: Vec<_> = NODES.iter().map(|node| bench.keepalived(node)).collect::<Result<_>>()?;
     let mut child = bench.start_run(&["vip", "switch", "--yes"])?;
     bench.wait_for("step-started", "vip.move@node-b", &mut child)?;
-    pause(2000);
+    let config = bench.lab.disk_path("node-b", "/etc/keepalived/keepalived.conf");
+    let raised = |_| {
+        pause(5);
+        std::fs::read_to_string(&config).is_ok_and(|text| text.contains(" BEGIN "))
+    };
+    ensure!((0..2000).any(raised), "the priority was not raised within 10 s");
     child.kill()?;
     child.wait()?;
     pause(6000);
