@@ -66,7 +66,7 @@ pub(crate) fn test(soak: bool) -> Result<ExitCode> {
 }
 
 /// Tests that need real servers, programs or root's rights, and no lab.
-const REAL: [(&str, &[&str]); 3] = [
+const REAL: [(&str, &[&str]); 4] = [
     (
         "keepalived's own reading of its configuration",
         &["--package", "keepalived", "--features", "real-daemon", "--lib", "real::"],
@@ -74,6 +74,10 @@ const REAL: [(&str, &[&str]); 3] = [
     (
         "two real PostgreSQL servers",
         &["--package", "gaussdb", "--features", "real-pair", "--lib", "--", "--test-threads=1"],
+    ),
+    (
+        "Debian's minisign",
+        &["--package", "package", "--features", "real-minisign", "--test", "format", "minisign_itself"],
     ),
     ("backup sets on real files", &["--package", "backup", "--features", "real-files", "--lib"]),
 ];
@@ -94,17 +98,17 @@ fn aside(root: &Path, what: &str, words: &[&str]) -> Result<()> {
 /// The servers that tests start by themselves; Debian's default cluster is not wanted, and keepalived does not start
 /// without a configuration.
 fn servers() -> Result<()> {
-    let there = ["/usr/lib/postgresql/15/bin/initdb", "/usr/sbin/keepalived"];
+    let there = ["/usr/lib/postgresql/15/bin/initdb", "/usr/sbin/keepalived", "/usr/bin/minisign"];
     if there.iter().all(|program| Path::new(program).exists()) {
         return Ok(());
     }
-    crate::step("installing postgresql-15 and keepalived");
+    crate::step("installing postgresql-15, keepalived and minisign");
     std::fs::create_dir_all("/etc/postgresql-common")?;
     let config = Path::new("/etc/postgresql-common/createcluster.conf");
     if !config.exists() {
         std::fs::write(config, "create_main_cluster = false\n")?;
     }
-    let install = ["install", "-q", "-y", "--no-install-recommends", "postgresql-15", "keepalived"];
+    let install = ["install", "-q", "-y", "--no-install-recommends", "postgresql-15", "keepalived", "minisign"];
     for words in [&["update", "-q"][..], &install] {
         let status = Command::new("apt-get").args(words).env("DEBIAN_FRONTEND", "noninteractive").status()?;
         ensure!(status.success(), "`apt-get {}` failed", words.join(" "));

@@ -153,8 +153,65 @@ pub enum PackageError {
         problems: Vec<Diagnostic>,
     },
     /// The package has no signature and the policy wants one (PKG-1).
-    #[error("the package is not signed: expected a signature")]
-    Unsigned,
+    #[error("the package is not signed: expected a minisign signature at {}, found no such file", path.display())]
+    Unsigned {
+        /// Where the signature should be.
+        path: PathBuf,
+    },
+    /// The signature is that of a key that the policy does not name (PKG-1).
+    #[error(
+        "{} was made with key {found}: expected {}",
+        path.display(),
+        if trusted.is_empty() { "a key of `package.trusted_keys`, which is empty".to_owned() } else { trusted.join(" or ") }
+    )]
+    UnknownKey {
+        /// The signature.
+        path: PathBuf,
+        /// Id of its key.
+        found: String,
+        /// Ids of the trusted keys.
+        trusted: Vec<String>,
+    },
+    /// A trusted key's signature does not fit the archive: one of the two was changed (PKG-1).
+    #[error("{} is not what key {key} has signed: the archive, the signature or its comment was changed", path.display())]
+    Forged {
+        /// The archive.
+        path: PathBuf,
+        /// Id of the key.
+        key: String,
+    },
+    /// A file that should be a signature is none.
+    #[error("{} is not a signature that can be verified: {problem}", path.display())]
+    Signature {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The signed comment speaks of another package than the archive does.
+    #[error("the signature is for another package: expected {what} {signed}, found {found}")]
+    Claim {
+        /// What differs.
+        what: &'static str,
+        /// From the signed comment.
+        signed: String,
+        /// From the archive.
+        found: String,
+    },
+    /// A key of the policy is none.
+    #[error("`package.trusted_keys` has `{found}`: expected a public minisign key, 56 characters that begin with `RW`")]
+    TrustedKey {
+        /// What is there.
+        found: String,
+    },
+    /// A secret key cannot be used.
+    #[error("secret key {}: {problem}", path.display())]
+    SecretKey {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
     /// A file changed between being looked at and being used.
     #[error("{} changed while it was being read", path.display())]
     Changed {
@@ -173,9 +230,20 @@ impl PackageError {
     /// What the operator can do about it, without the word `hint`.
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
-            Self::Unsigned => {
-                "to accept packages without a signature, set `package.allow_unsigned = true` in the inventory"
+            Self::Unsigned { .. } => {
+                "fetch the publisher's `.minisig` file too, or sign with `rollup pkg sign`; to accept packages without a \
+                 signature, set `package.allow_unsigned = true` in the inventory"
             }
+            Self::UnknownKey { .. } => {
+                "if the publisher told you this key, add the second line of its `.pub` file to `package.trusted_keys` in \
+                 the inventory"
+            }
+            Self::Forged { .. } | Self::Claim { .. } => {
+                "do not install it: fetch archive and signature again from the publisher"
+            }
+            Self::Signature { .. } => "fetch the `.minisig` file again, or make it with `rollup pkg sign`",
+            Self::TrustedKey { .. } => "take the second line of the key's `.pub` file",
+            Self::SecretKey { .. } => "rollup pkg sign --secret FILE --password-file FILE PACKAGE",
             Self::Truncated { .. } | Self::Damaged { .. } | Self::Checksum { .. } => {
                 "compare the file's sha256 with the publisher's and fetch it again"
             }

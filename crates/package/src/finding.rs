@@ -18,7 +18,9 @@ pub fn accepted(file: &Path, read: Result<&Release, &PackageError>) -> Finding {
         Ok(release) => {
             let Release { name, version, components, migrations, .. } = release;
             let (files, changes) = (components.len(), migrations.len());
-            let found = format!("{name} {version}: {files} files, {changes} migrations");
+            let by =
+                release.signer.as_ref().map_or_else(|| "unsigned".to_owned(), |by| format!("signed by {}", by.key));
+            let found = format!("{name} {version}, {by}: {files} files, {changes} migrations");
             Finding::check("package.accepted", "PRE-9", true, expected, found)
         }
         Err(error) => {
@@ -35,7 +37,8 @@ mod tests {
 
     #[test]
     fn a_package_that_is_refused_is_a_finding_with_the_way_out_pre_9() {
-        let refused = accepted(Path::new("x.tar.gz"), Err(&PackageError::Unsigned));
+        let unsigned = PackageError::Unsigned { path: "x.tar.gz.minisig".into() };
+        let refused = accepted(Path::new("x.tar.gz"), Err(&unsigned));
         assert_eq!(refused.severity, rollup_model::Severity::Error);
         assert!(refused.fix.unwrap().contains("package.allow_unsigned"));
         let unknown = PackageError::NotText { entry: "m.sql".to_owned() };

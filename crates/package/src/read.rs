@@ -20,7 +20,8 @@ use crate::{
     manifest::Destinations,
     migration,
     name::{self, Place},
-    signature, sums,
+    signature::{self, Standing},
+    sums,
 };
 
 const MIB: u64 = 1024 * 1024;
@@ -74,7 +75,7 @@ pub(crate) fn read_within(
     policy: &PackagePolicy,
     limits: &Limits,
 ) -> Result<(Release, Listing), PackageError> {
-    signature::check(policy)?;
+    let standing = signature::check(path, policy)?;
     let mut contents = Contents::default();
     let scanned = archive::scan(path, limits, &mut |name, size, content| contents.take(name, size, content))?;
     let Contents { entries, mut texts, .. } = contents;
@@ -84,7 +85,19 @@ pub(crate) fn read_within(
     let manifest = Manifest::parse(&text(&mut texts, MANIFEST)?)?;
     manifest.check(&entries, Destinations::Policy(policy))?;
     let migrations = migration::collect(&entries, &texts)?;
-    let release = release(path, &scanned, &manifest, &entries, migrations)?;
+    let mut release = release(path, &scanned, &manifest, &entries, migrations)?;
+    if let Standing::Trusted { signer, archive_sha256, claims } = standing {
+        // The file may have been replaced since it was verified: then nothing that was verified is true.
+        if archive_sha256 != release.archive_sha256 {
+            return Err(PackageError::Changed { path: path.to_owned() });
+        }
+        claims.hold(
+            &release.name,
+            &release.version,
+            &entries.get(MANIFEST).map(|e| e.sha256.clone()).unwrap_or_default(),
+        )?;
+        release.signer = Some(signer);
+    }
     Ok((release, Listing { compression: scanned.compression, manifest, entries }))
 }
 
@@ -120,6 +133,7 @@ fn release(
         archive_size: scanned.size,
         archive_sha256: scanned.sha256.clone(),
         unpacked_size: scanned.unpacked,
+        signer: None,
         components: components.collect(),
         migrations,
         hooks: manifest.hooks.clone(),

@@ -279,7 +279,10 @@ impl Default for Backup {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PackagePolicy {
-    /// Accept a package without a signature (PKG-1). Default: no.
+    /// Public minisign keys whose signature is accepted: the second line of a `.pub` file each (PKG-1).
+    pub trusted_keys: Vec<String>,
+    /// Accept a package without a signature, or with that of a key that is not trusted (PKG-1). Default: no. A signature
+    /// of a trusted key that does not fit is never accepted.
     pub allow_unsigned: bool,
     /// Absolute paths under which a package may place files. Default: nowhere else than `/opt`, `/usr/local`, `/srv`.
     pub allowed_destinations: Vec<String>,

@@ -24,12 +24,25 @@ pub struct Release {
     pub archive_sha256: String,
     /// Bytes that all entries take when unpacked.
     pub unpacked_size: u64,
+    /// The trusted key that has signed the archive; none: the inventory accepts unsigned packages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<Signer>,
     /// Files it places.
     pub components: Vec<Component>,
     /// Schema changes, in the order in which they run.
     pub migrations: Vec<Migration>,
     /// Programs of the package that run on the node.
     pub hooks: Vec<Hook>,
+}
+
+/// Who vouches for a package.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signer {
+    /// Id of the minisign key, 16 hex digits.
+    pub key: String,
+    /// The comment that was signed with the archive.
+    pub comment: String,
 }
 
 /// One file that a package places.

@@ -266,6 +266,7 @@ fn release() -> Release {
         archive_size: 3000,
         archive_sha256: "a".repeat(64),
         unpacked_size: 3000,
+        signer: None,
         components: vec![
             component("orders-api.jar", '1'),
             component("worker.py", '2'),

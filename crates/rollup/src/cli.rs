@@ -422,9 +422,46 @@ pub(crate) enum Pkg {
         /// The archive
         package: PathBuf,
     },
-    /// Check every entry and checksum of a package
+    /// Check the signature, every entry and every checksum of a package
     Verify {
+        /// The archive; its signature is ARCHIVE.minisig
+        package: PathBuf,
+        /// Accept only what this public key has signed: the key, or its `.pub` file [default: the inventory's keys]
+        #[arg(long = "key", value_name = "KEY")]
+        keys: Vec<String>,
+    },
+    /// Make the pair of keys that packages are signed with and verified by
+    Keygen {
+        /// The secret key to write
+        #[arg(long, value_name = "FILE", default_value = "release.key")]
+        secret: PathBuf,
+        /// The public key to write
+        #[arg(long, value_name = "FILE", default_value = "release.pub")]
+        public: PathBuf,
+        /// What opens it.
+        #[command(flatten)]
+        password: NewPassword,
+    },
+    /// Sign a package: write ARCHIVE.minisig, which `minisign` verifies, too
+    Sign {
         /// The archive
         package: PathBuf,
+        /// The secret key, made by `rollup pkg keygen` or `minisign -G`
+        #[arg(long, value_name = "FILE", default_value = "release.key")]
+        secret: PathBuf,
+        /// Read the key's password from this file instead of asking
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
     },
+}
+
+/// The password of a new key.
+#[derive(Debug, Args)]
+pub(crate) struct NewPassword {
+    /// Read the password from this file instead of asking
+    #[arg(long, value_name = "FILE", conflicts_with = "no_password")]
+    pub(crate) password_file: Option<PathBuf>,
+    /// No password: whoever reads the file can sign
+    #[arg(long)]
+    pub(crate) no_password: bool,
 }

@@ -1,17 +1,16 @@
 //! Each command, from what was typed to its exit code.
 
 use rollup_engine::lock;
-use rollup_model::{Finding, Plan, RunState, Severity, inventory::PackagePolicy};
+use rollup_model::{Finding, Plan, RunState, Severity};
 use rollup_ui::pages;
-use serde_json::json;
 
 use crate::{
     backups,
-    cli::{Cli, Command, Pkg, Running, Runs, UpgradeArguments},
+    cli::{Cli, Command, Running, Runs, UpgradeArguments},
     confirm::confirm,
     exit::{self, Ended, Exit},
-    finalize, health,
-    planning::{plan_upgrade, read_archive, refused},
+    finalize, health, packages,
+    planning::plan_upgrade,
     precheck, running,
     screen::Screen,
     show,
@@ -75,7 +74,7 @@ pub(crate) async fn run(cli: &Cli, screen: &Screen) -> Ended {
         Command::Vip(command) => vip::run(&site()?, &store()?, command, screen).await,
         Command::Db(_) => show::subject(&site()?, "database", screen).await,
         Command::Sync(_) => show::subject(&site()?, "sync", screen).await,
-        Command::Pkg(pkg) => packages(cli, pkg, screen).await,
+        Command::Pkg(pkg) => packages::run(cli, pkg, screen).await,
     }
 }
 
@@ -132,47 +131,4 @@ async fn unlock(site: &Site, run: &rollup_model::RunId, reason: &str, yes: bool,
     let resume = screen.typed(&format!("rollup resume {run}"));
     screen.tell(&format!("freed {}; the run can still go on: {resume}", freed.join(", ")));
     Ok(exit::DONE)
-}
-
-async fn packages(cli: &Cli, pkg: &Pkg, screen: &Screen) -> Ended {
-    let (document, text) = match pkg {
-        Pkg::Build { dir, output } => {
-            let built = package::build(dir, output).map_err(refused)?;
-            let (archive, package::Built { files, size, sha256, .. }) = (built.archive.display(), &built);
-            let text = format!("{archive}: {files} files, {size} bytes, sha256 {sha256}");
-            (json!({ "archive": built.archive, "files": files, "size": size, "sha256": sha256 }), text)
-        }
-        Pkg::Inspect { package: file } => {
-            // Looking is free: what may be installed is the inventory's business.
-            let (release, listing) = read_archive(file, anything()).await?;
-            let document = json!({ "release": release, "entries": listing });
-            let text = serde_json::to_string_pretty(&document).map_err(anyhow::Error::from)?;
-            (document, text)
-        }
-        Pkg::Verify { package: file } => {
-            let inventory = &cli.global.inventory;
-            // Where packages are built there may be no inventory; one that is named must be there.
-            let policy = if inventory.as_os_str() == "rollup.toml" && !inventory.exists() {
-                screen.tell("note: no inventory here, so signature and destinations are not held against one");
-                anything()
-            } else {
-                Site::load(inventory, cli.global.state_dir.as_deref(), screen.color())?.inventory.package
-            };
-            let (release, _) = read_archive(file, policy).await?;
-            let (name, version, sha256) = (&release.name, &release.version, &release.archive_sha256);
-            let files = release.components.len();
-            let text = format!("{name} {version}: {files} files, sha256 {sha256}");
-            (json!({ "name": name, "version": version, "files": files, "sha256": sha256 }), text)
-        }
-    };
-    screen.data(&match screen.json() {
-        true => serde_json::to_string_pretty(&document).map_err(anyhow::Error::from)?,
-        false => text,
-    })?;
-    Ok(exit::DONE)
-}
-
-/// Every package that is one.
-fn anything() -> PackagePolicy {
-    PackagePolicy { allow_unsigned: true, allowed_destinations: vec!["/".to_owned()] }
 }

@@ -9,6 +9,7 @@ mod exit;
 mod finalize;
 mod health;
 mod init;
+mod packages;
 mod planning;
 mod precheck;
 mod running;

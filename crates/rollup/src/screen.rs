@@ -184,6 +184,18 @@ impl Screen {
         asked.map_err(|error| anyhow::Error::from(error).into())
     }
 
+    /// Asks for a password, for a new one twice. Without a terminal nobody can be asked.
+    pub(crate) fn password(&self, question: &str, new: bool) -> Result<String, Exit> {
+        if !io::stderr().is_terminal() || !io::stdin().is_terminal() {
+            return Err(Exit::usage("nobody can be asked for a password without a terminal"));
+        }
+        let mut asked = dialoguer::Password::new().with_prompt(question);
+        if new {
+            asked = asked.with_confirmation("once more", "these are two different passwords");
+        }
+        asked.interact().map_err(|error| anyhow::Error::from(error).into())
+    }
+
     /// Asks for a yes. Without a terminal nobody can be asked: `--yes` is needed then.
     pub(crate) fn confirm(&self, question: &str, yes: bool, command: &str) -> Result<bool, Exit> {
         if yes {

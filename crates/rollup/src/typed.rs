@@ -60,7 +60,7 @@ pub(crate) fn quoted_option(name: &str, value: Option<&Path>) -> String {
 }
 
 /// A word as a shell reads it.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%=,".contains(c);
     match !word.is_empty() && word.chars().all(plain) {
         true => word.to_owned(),

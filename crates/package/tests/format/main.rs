@@ -6,3 +6,4 @@ mod built;
 mod manifests;
 mod refusals;
 mod sample;
+mod signed;

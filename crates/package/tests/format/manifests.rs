@@ -76,7 +76,11 @@ fn pkg_4_the_policy_replaces_the_places_that_are_allowed_by_default() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("x.tar.gz");
     std::fs::write(&path, gzip(&tar(&entries, true))).unwrap();
-    let policy = |place: &str| PackagePolicy { allow_unsigned: true, allowed_destinations: vec![place.to_owned()] };
+    let policy = |place: &str| PackagePolicy {
+        allow_unsigned: true,
+        allowed_destinations: vec![place.to_owned()],
+        ..PackagePolicy::default()
+    };
     assert!(package::read(&path, &policy("/etc/systemd/system/")).is_ok());
     assert!(package::read(&path, &policy("/")).is_ok());
     assert!(package::read(&path, &policy("/opt")).is_err());

@@ -33,7 +33,7 @@ fn pkg_1_an_unsigned_package_is_refused_unless_the_policy_says_otherwise() {
     let path = directory.path().join("x.tar.gz");
     std::fs::write(&path, "").unwrap();
     let error = package::read(&path, &PackagePolicy::default()).unwrap_err();
-    assert!(matches!(error, PackageError::Unsigned));
+    assert!(matches!(error, PackageError::Unsigned { .. }));
     assert!(error.hint().unwrap().contains("package.allow_unsigned = true"));
 }
 
