@@ -39,7 +39,7 @@ async fn a_finished_run_is_taken_back_with_the_sync_frozen_from_first_to_last_rb
     assert_eq!(world.as_before(), original);
     assert_eq!((world.holders(), world.writers()), (vec![node("node-a")], vec![node("node-a")]));
     let removed = world.effects[so_far..].iter().filter(|effect| effect.name == "file.removed");
-    assert_eq!(removed.count(), 2, "what the package added is gone from both nodes");
+    assert_eq!(removed.count(), 4, "what the package added, and the record of it, is gone from both nodes");
     assert_eq!(world.breaches, [""; 0]);
     assert_eq!(world.set_problems(), [""; 0], "both sets are whole where they should be");
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 use rollup_engine::{Action, ApplyCx, Cx, State};
-use rollup_model::{Plan, Undo};
+use rollup_model::{Plan, Release, Undo, release::INSTALLED};
 use rollup_remote::{Cmd, Job};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -14,12 +14,13 @@ use crate::{lists, look, places::Places, wire};
 pub(crate) const TAKE: &str = concat!(include_str!("scripts/calm.sh"), include_str!("scripts/take.sh"));
 
 /// What must be kept of a node: what a package would replace, the rest of the program, and the configuration.
-pub(crate) fn paths(plan: &Plan) -> BTreeSet<&str> {
+pub(crate) fn paths(plan: &Plan) -> BTreeSet<String> {
     let service = &plan.inventory.service;
-    let components =
-        plan.release.iter().flat_map(|release| &release.components).map(|component| &component.destination);
-    let listed = service.code.iter().chain(&service.config);
-    components.chain(listed).map(|path| path.trim_end_matches('/')).filter(|path| !path.is_empty()).collect()
+    let touched = plan.release.iter().flat_map(Release::touches);
+    let listed = service.code.iter().chain(&service.config).cloned();
+    // What is noted of the files comes back with them.
+    let all = touched.chain(listed).chain([INSTALLED.to_owned()]);
+    all.map(|path| path.trim_end_matches('/').to_owned()).filter(|path| !path.is_empty()).collect()
 }
 
 /// Archives code and configuration of the step's node.
@@ -42,7 +43,7 @@ impl Action for Files {
     async fn apply(&self, cx: &ApplyCx<'_>) -> Result<()> {
         let key = cx.inventory().service.root_key.clone().unwrap_or_default();
         let args = [cx.plan.backup_dir(), cx.node()?.to_string(), key];
-        let args = args.into_iter().chain(paths(cx.plan).into_iter().map(str::to_owned));
+        let args = args.into_iter().chain(paths(cx.plan));
         let take = Cmd::mutate("backup.take", TAKE, args).deadline(cx.inventory().limits.backup.duration());
         let job = Job::new(cx.plan.run.as_str(), cx.step.id.as_str(), take);
         job.run(cx.change()?, &|line| cx.progress(line)).await?;

@@ -64,7 +64,7 @@ async fn measure(cx: &Cx<'_>, node: &NodeName) -> Result<Measured> {
     let data = if database { inventory.database.data_dir.as_str() } else { "" };
     let key = inventory.service.root_key.as_deref().filter(|_| takes).unwrap_or_default();
     let paths = files::paths(cx.plan).into_iter().filter(|_| takes);
-    let args = [inventory.backup.dir.as_str(), data, key].into_iter().chain(paths);
+    let args = [inventory.backup.dir.as_str(), data, key].map(str::to_owned).into_iter().chain(paths);
     let cmd = Cmd::read("backup.measure", MEASURE, args).deadline(inventory.limits.backup.duration());
     parse(&cx.host_of(node)?.exec(&cmd).await?.stdout).with_context(|| format!("{node} cannot be measured"))
 }

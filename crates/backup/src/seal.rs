@@ -178,7 +178,7 @@ async fn node_parts(cx: &Cx<'_>, places: &Places<'_>, set: &SetName, node: &Node
         let recipients = cx.inventory().backup.recipients.clone();
         root_key = Some(RootKeyPart { path, mode, owner, group, fingerprint, recipients });
     }
-    let paths = lists::totals(files::paths(cx.plan).into_iter(), &contents);
+    let paths = lists::totals(files::paths(cx.plan).iter().map(String::as_str), &contents);
     Ok(NodeParts { parts: all, paths, absent, root_key })
 }
 

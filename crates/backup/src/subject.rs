@@ -168,7 +168,7 @@ impl Subject for BackupSubject {
             return Vec::new();
         }
         let dir = &cx.inventory.backup.dir;
-        let release = cx.release.map_or(0, |release| release.archive_size + release.unpacked_size);
+        let release = cx.release.map_or(0, |release| release.unpacked_size);
         let mut findings = Vec::new();
         for (node, facts) in cx.each(self) {
             let needed = facts.needed + facts.needed / 5 + release;

@@ -6,26 +6,43 @@
 
 mod archive;
 mod build;
+mod clean;
+mod distribute;
 mod error;
 mod finding;
+mod hooks;
+mod local;
 mod manifest;
 mod migration;
 mod name;
 mod read;
+mod send;
 mod sign;
 mod signature;
-mod stage;
 mod sums;
 mod unpack;
 mod version;
 
+use rollup_engine::Registry;
+use rollup_model::plan::Impact;
+
 pub use build::{Built, build};
+pub use clean::Clean;
+pub use distribute::Distribute;
 pub use error::PackageError;
 pub use finding::{CHECKS, accepted};
-pub use manifest::{Component, Manifest};
+pub use hooks::RunHooks;
+pub use manifest::{Component, LayoutChoice, Manifest};
 pub use name::{MANIFEST, SUMS};
 pub use read::{Compression, Entry, Listing, read};
 pub use sign::{Keys, SecretFile, keygen, sign};
 pub use signature::signature_path;
-pub use stage::{Clean, Distribute, RunHooks, StageTree, register};
 pub use unpack::unpack_checked;
+
+/// Adds this crate's actions.
+pub fn register(registry: &mut Registry) {
+    registry.checks(&CHECKS);
+    registry.action::<Distribute>("package.distribute", Impact::Change);
+    registry.action::<RunHooks>("package.hook", Impact::Change);
+    registry.action::<Clean>("package.clean", Impact::Change);
+}

@@ -2,7 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rollup_model::{Diagnostic, inventory::PackagePolicy, release::Hook};
+use rollup_model::{
+    Diagnostic,
+    inventory::PackagePolicy,
+    release::{Hook, RootKeyPolicy},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{PackageError, read::Entry, version};
@@ -31,12 +35,36 @@ pub struct Manifest {
     /// Units in the order in which they start. For information: the inventory decides.
     #[serde(default)]
     pub units: Vec<String>,
+    /// What the upgrade must not touch where it is there already: a file, or a directory that ends in `/`.
+    #[serde(default)]
+    pub keep: Vec<String>,
+    /// Whether hooks may change the root key. Default: they must keep it.
+    #[serde(default)]
+    pub root_key: RootKeyPolicy,
+    /// How files are laid out. Default: in place.
+    #[serde(default)]
+    pub layout: LayoutChoice,
     /// Files it places.
     #[serde(default)]
     pub components: Vec<Component>,
     /// Programs of the package that run on the node.
     #[serde(default)]
     pub hooks: Vec<Hook>,
+}
+
+/// How a package's files are laid out on a node.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum LayoutChoice {
+    /// Each file replaces the one before.
+    #[default]
+    InPlace,
+    /// Files with a destination below `ROOT/current/` go to `ROOT/releases/VERSION/`, and the link `ROOT/current` is
+    /// turned when all of them are there.
+    Symlink {
+        /// The directory, absolute.
+        root: String,
+    },
 }
 
 /// One file that a package places.
@@ -53,6 +81,9 @@ pub struct Component {
     pub group: String,
     /// Octal mode, for example `0644`.
     pub mode: String,
+    /// File capabilities as `setcap` reads them, for example `cap_net_bind_service=ep`. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<String>,
 }
 
 fn any() -> String {
@@ -104,6 +135,7 @@ impl Manifest {
                 problems.push(Diagnostic::new(message));
             }
         }
+        self.check_places(entries, destinations, &mut problems);
         for hook in &self.hooks {
             if !hook.run.starts_with("hooks/") || !entries.contains_key(&hook.run) {
                 let message = format!("hook `{}`: expected a file of the package below `hooks/`, found none", hook.run);
@@ -114,6 +146,55 @@ impl Manifest {
             }
         }
         if problems.is_empty() { Ok(()) } else { Err(PackageError::Manifest { problems }) }
+    }
+
+    /// What is placed must be all of the payload, and only that; what is kept and how it is laid out must make sense.
+    fn check_places(
+        &self,
+        entries: &BTreeMap<String, Entry>,
+        destinations: Destinations<'_>,
+        problems: &mut Vec<Diagnostic>,
+    ) {
+        let placed: BTreeSet<_> = self.components.iter().map(|component| component.source.as_str()).collect();
+        let unplaced = entries.keys().filter(|name| name.starts_with("payload/") && !placed.contains(name.as_str()));
+        for name in unplaced.take(10) {
+            let problem = Diagnostic::new(format!("`{name}` is in the package, and no component places it"));
+            problems.push(problem.hint(
+                "add a `[[components]]` table for it, or leave the file out; what only hooks need goes to `hooks/`",
+            ));
+        }
+        for kept in &self.keep {
+            if let Err(problem) = check_destination(kept.strip_suffix('/').unwrap_or(kept)) {
+                let message =
+                    format!("`keep` contains `{kept}`, which {problem}: expected a file, or a directory and `/`");
+                problems.push(Diagnostic::new(message));
+            }
+        }
+        let LayoutChoice::Symlink { root } = &self.layout else { return };
+        if let Err(problem) = check_destination(root) {
+            problems.push(Diagnostic::new(format!("`layout.root` is `{root}`, which {problem}: expected a directory")));
+        } else if let Some(allowed) = not_below(&format!("{root}/current"), destinations) {
+            let message = format!("`layout.root` is `{root}`, which is not allowed: expected below {allowed}");
+            problems.push(Diagnostic::new(message));
+        }
+        let below = format!("{root}/");
+        let is_current = |path: &str| path.strip_prefix(&below).is_some_and(|rest| rest.starts_with("current/"));
+        for kept in self.keep.iter().filter(|kept| is_current(kept)) {
+            let problem = Diagnostic::new(format!("`keep` contains `{kept}`, which changes with each release"));
+            problems.push(problem.hint("place what operators edit outside the layout, for example below `/etc`"));
+        }
+        if !self.components.iter().any(|component| is_current(&component.destination)) {
+            let message = format!("no component goes below `{root}/current/`: expected some with this layout");
+            problems.push(Diagnostic::new(message));
+        }
+        for component in &self.components {
+            let rest = component.destination.strip_prefix(&below);
+            if rest.is_some_and(|rest| rest == "current" || rest == "releases" || rest.starts_with("releases/")) {
+                let message = format!("destination `{}` belongs to the layout itself", component.destination);
+                problems
+                    .push(Diagnostic::new(message).hint("place files below `current/`; the link leads to the release"));
+            }
+        }
     }
 
     fn check_header(&self) -> Vec<Diagnostic> {
@@ -177,6 +258,13 @@ impl Component {
             if !is_account(value) {
                 complain(format!("{key} `{value}`: expected the name of an account, such as `root`"), None);
             }
+        }
+        // What the text means is for the node's own `setcap` to say; here it must only be one word.
+        let plain = |text: &String| {
+            text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_,=+-".contains(&byte))
+        };
+        if let Some(bad) = self.capabilities.as_ref().filter(|text| text.is_empty() || !plain(text)) {
+            complain(format!("capabilities `{bad}`: expected for example `cap_net_bind_service=ep`"), None);
         }
         let octal = matches!(self.mode.len(), 3 | 4) && self.mode.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
         if !octal {

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     MANIFEST, Manifest, PackageError, SUMS,
     archive::{self, Limits, Scanned},
-    manifest::Destinations,
+    manifest::{Destinations, LayoutChoice},
     migration,
     name::{self, Place},
     signature::{self, Standing},
@@ -111,33 +111,53 @@ fn release(
     // The plan outlives the directory that rollup was started in.
     let absolute = std::path::absolute(path).map_err(PackageError::file("find", path))?;
     let archive = absolute.to_str().map(str::to_owned).ok_or_else(|| io::Error::other("its path is not UTF-8"));
-    let components = manifest.components.iter().filter_map(|component| {
-        // The manifest's check has found every source.
-        let entry = entries.get(&component.source)?;
-        Some(release::Component {
-            source: component.source.clone(),
-            destination: component.destination.clone(),
-            owner: component.owner.clone(),
-            group: component.group.clone(),
-            mode: format!("{:0>4}", component.mode),
-            sha256: entry.sha256.clone(),
-            size: entry.size,
-        })
+    let layout = match &manifest.layout {
+        LayoutChoice::InPlace => None,
+        LayoutChoice::Symlink { root } => {
+            Some(release::Layout { root: root.clone(), version: manifest.version.clone() })
+        }
+    };
+    let hook_files = entries.iter().filter(|(name, _)| name.starts_with("hooks/")).map(|(name, entry)| {
+        release::HookFile { source: name.clone(), sha256: entry.sha256.clone(), size: entry.size }
     });
-    Ok(Release {
+    let mut release = Release {
         name: manifest.name.clone(),
         version: manifest.version.clone(),
         from_versions: manifest.from_versions.clone(),
         architecture: manifest.architecture.clone(),
+        units: manifest.units.clone(),
         archive: archive.map_err(PackageError::file("record", path))?,
         archive_size: scanned.size,
         archive_sha256: scanned.sha256.clone(),
         unpacked_size: scanned.unpacked,
         signer: None,
-        components: components.collect(),
+        components: Vec::new(),
+        layout,
+        keep: manifest.keep.clone(),
+        obsolete: Vec::new(),
+        root_key: manifest.root_key,
         migrations,
         hooks: manifest.hooks.clone(),
-    })
+        hook_files: hook_files.collect(),
+    };
+    let components = manifest.components.iter().filter_map(|component| {
+        // The manifest's check has found every source.
+        let entry = entries.get(&component.source)?;
+        let place = |layout: &release::Layout| layout.place(&component.destination);
+        Some(release::Component {
+            source: component.source.clone(),
+            destination: release.layout.as_ref().map_or_else(|| component.destination.clone(), place),
+            owner: component.owner.clone(),
+            group: component.group.clone(),
+            mode: format!("{:0>4}", component.mode),
+            sha256: entry.sha256.clone(),
+            size: entry.size,
+            capabilities: component.capabilities.clone(),
+            keep: release.keeps(&component.destination),
+        })
+    });
+    release.components = components.collect();
+    Ok(release)
 }
 
 /// What the pass over the archive leaves: a checksum of everything, the content of little.
@@ -213,7 +233,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let source = directory.path().join("source");
         std::fs::create_dir_all(source.join("payload")).unwrap();
-        std::fs::write(source.join(MANIFEST), "format = 1\nname = \"x\"\nversion = \"1\"\n").unwrap();
+        let manifest = "format = 1\nname = \"x\"\nversion = \"1\"\n[[components]]\nsource = \"payload/a\"\n\
+            destination = \"/opt/a\"\nowner = \"root\"\ngroup = \"root\"\nmode = \"0644\"\n";
+        std::fs::write(source.join(MANIFEST), manifest).unwrap();
         std::fs::write(source.join("payload/a"), vec![0; 5000]).unwrap();
         let out = directory.path().join("x.tar.gz");
         crate::build(&source, &out).unwrap();

@@ -53,8 +53,7 @@ fn needs(cx: &FindingCx<'_>, backup: u64) -> Vec<Need> {
     ];
     if let Some(release) = cx.release {
         let files = release.components.len() as u64;
-        let bytes = release.archive_size + release.unpacked_size;
-        needs.push(Need { what: "package", path: OWN.to_owned(), bytes, files });
+        needs.push(Need { what: "package", path: OWN.to_owned(), bytes: release.unpacked_size, files });
         // Each file once more beside the one it replaces.
         needs.extend(release.components.iter().map(|component| Need {
             what: "its files",

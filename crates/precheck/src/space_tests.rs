@@ -31,10 +31,12 @@ fn release() -> Release {
         mode: "0644".to_owned(),
         sha256: String::new(),
         size: 100 * MIB,
+        capabilities: None,
+        keep: false,
     };
     serde_json::from_value(json!({
         "name": "orders", "version": "2", "from_versions": [], "architecture": "any", "archive": "x",
-        "archive_size": 50 * MIB, "archive_sha256": "", "unpacked_size": 100 * MIB, "components": [component],
+        "archive_size": 50 * MIB, "archive_sha256": "", "unpacked_size": 150 * MIB, "components": [component],
         "migrations": [], "hooks": []
     }))
     .unwrap()

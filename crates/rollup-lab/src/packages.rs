@@ -9,10 +9,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use package::Manifest;
+use package::{LayoutChoice, Manifest};
 use rollup_model::{
     Span,
-    release::{Hook, HookPoint},
+    release::{Hook, HookPoint, RootKeyPolicy},
 };
 use serde::Deserialize;
 
@@ -179,6 +179,7 @@ fn assemble(all: &Variants, variant: &Variant, sources: &Path, classes: &Path, j
             owner: component.owner.clone(),
             group: component.group.clone(),
             mode: component.mode.clone(),
+            capabilities: None,
         });
     }
     if let Some(seconds) = variant.start_delay_seconds {
@@ -190,6 +191,7 @@ fn assemble(all: &Variants, variant: &Variant, sources: &Path, classes: &Path, j
             owner: "orders".to_owned(),
             group: "orders".to_owned(),
             mode: "0644".to_owned(),
+            capabilities: None,
         });
     }
     for name in &variant.migrations {
@@ -209,6 +211,9 @@ fn assemble(all: &Variants, variant: &Variant, sources: &Path, classes: &Path, j
         architecture: "any".to_owned(),
         units: all.units.clone(),
         components,
+        keep: Vec::new(),
+        layout: LayoutChoice::InPlace,
+        root_key: if variant.new_root_key { RootKeyPolicy::MayChange } else { RootKeyPolicy::Keep },
         hooks,
     };
     fs::write(to.join(package::MANIFEST), toml::to_string(&manifest)?)?;

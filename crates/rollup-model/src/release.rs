@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Span;
 
+/// Where nodes note what was placed on them, a file for each package.
+pub const INSTALLED: &str = "/var/lib/rollup/installed";
+
 /// A package, as far as steps need it. Made by the `package` crate; stored in the plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -16,6 +19,9 @@ pub struct Release {
     pub from_versions: Vec<String>,
     /// `any`, or what `uname -m` says on the nodes.
     pub architecture: String,
+    /// The units it needs, in the order in which they start. The inventory decides; a difference is a warning.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub units: Vec<String>,
     /// Where the archive was read from: a file of the operator.
     pub archive: String,
     /// Size of the archive in bytes.
@@ -29,10 +35,89 @@ pub struct Release {
     pub signer: Option<Signer>,
     /// Files it places.
     pub components: Vec<Component>,
+    /// Where releases lie beside each other, when the package is laid out so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layout: Option<Layout>,
+    /// What an upgrade must not touch: a file, or a directory that ends in `/`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keep: Vec<String>,
+    /// What the version before placed and this one does not: removed when files are replaced. Known when a plan is made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub obsolete: Vec<String>,
+    /// Whether its hooks may change the root key.
+    #[serde(default)]
+    pub root_key: RootKeyPolicy,
     /// Schema changes, in the order in which they run.
     pub migrations: Vec<Migration>,
     /// Programs of the package that run on the node.
     pub hooks: Vec<Hook>,
+    /// Everything below `hooks/`: the programs and what they need.
+    #[serde(default)]
+    pub hook_files: Vec<HookFile>,
+}
+
+/// A file that a step finds in the staged tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StagedFile<'a> {
+    /// Path inside the package, and below the tree.
+    pub source: &'a str,
+    /// SHA-256 of the content, hex.
+    pub sha256: &'a str,
+    /// Size in bytes.
+    pub size: u64,
+    /// Where it will be placed; one of the places when there are more.
+    pub destination: Option<&'a str>,
+}
+
+impl Release {
+    /// Whether an upgrade must not touch this path.
+    pub fn keeps(&self, path: &str) -> bool {
+        self.keep.iter().any(|kept| path == kept || (kept.ends_with('/') && path.starts_with(kept.as_str())))
+    }
+
+    /// The file of a node that is most like the one that will be placed there.
+    pub fn basis(&self, destination: &str) -> String {
+        self.layout.as_ref().map_or_else(|| destination.to_owned(), |layout| layout.counterpart(destination))
+    }
+
+    /// Where a node notes what a package of this name has placed.
+    pub fn record(&self) -> String {
+        format!("{INSTALLED}/{}", self.name)
+    }
+
+    /// Every path that installing it places, turns or removes.
+    pub fn touches(&self) -> impl Iterator<Item = String> + '_ {
+        let placed = self.components.iter().map(|component| component.destination.clone());
+        placed.chain(self.obsolete.iter().cloned()).chain(self.layout.iter().map(Layout::current))
+    }
+
+    /// What of an earlier record this package neither places nor keeps. Releases beside each other stay.
+    pub fn obsolete<'a>(&self, placed: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+        let stays: std::collections::BTreeSet<_> =
+            self.components.iter().map(|file| file.destination.as_str()).collect();
+        let releases = self.layout.as_ref().map(|layout| format!("{}/releases/", layout.root));
+        let beside = |path: &str| releases.as_ref().is_some_and(|releases| path.starts_with(releases.as_str()));
+        let gone = placed.into_iter().filter(|path| !stays.contains(path) && !self.keeps(path) && !beside(path));
+        gone.map(str::to_owned).collect()
+    }
+
+    /// What must be staged on a node, each file once.
+    pub fn staged(&self) -> impl Iterator<Item = StagedFile<'_>> {
+        let placed = self.components.iter().map(|component| StagedFile {
+            source: &component.source,
+            sha256: &component.sha256,
+            size: component.size,
+            destination: Some(&component.destination),
+        });
+        let run = self.hook_files.iter().map(|file| StagedFile {
+            source: &file.source,
+            sha256: &file.sha256,
+            size: file.size,
+            destination: None,
+        });
+        let by_name: std::collections::BTreeMap<_, _> = run.chain(placed).map(|file| (file.source, file)).collect();
+        by_name.into_values()
+    }
 }
 
 /// Who vouches for a package.
@@ -59,6 +144,74 @@ pub struct Component {
     pub group: String,
     /// Octal mode, for example `0644`.
     pub mode: String,
+    /// SHA-256 of the content, hex.
+    pub sha256: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// File capabilities as `setcap` reads them, for example `cap_net_bind_service=ep`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<String>,
+    /// Placed only where nothing is: what is there belongs to the operator.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep: bool,
+}
+
+/// Releases beside each other: files lie in `ROOT/releases/VERSION`, and the link `ROOT/current` says which one runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Layout {
+    /// The directory of `releases` and `current`.
+    pub root: String,
+    /// The version, which names this release's directory.
+    pub version: String,
+}
+
+impl Layout {
+    /// The link that says which release runs.
+    pub fn current(&self) -> String {
+        format!("{}/current", self.root)
+    }
+
+    /// What the link holds when this release runs.
+    pub fn target(&self) -> String {
+        format!("releases/{}", self.version)
+    }
+
+    /// Where a file below `ROOT/current` really lies; every other path is itself.
+    pub fn place(&self, destination: &str) -> String {
+        self.swap(destination, &self.current(), &format!("{}/{}", self.root, self.target()))
+    }
+
+    /// Where the release that runs now has the file of this place.
+    pub fn counterpart(&self, place: &str) -> String {
+        self.swap(place, &format!("{}/{}", self.root, self.target()), &self.current())
+    }
+
+    fn swap(&self, path: &str, from: &str, to: &str) -> String {
+        match path.strip_prefix(from) {
+            Some(rest) if rest.starts_with('/') => format!("{to}{rest}"),
+            _ => path.to_owned(),
+        }
+    }
+}
+
+/// Whether the hooks of a package may change the root key.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RootKeyPolicy {
+    /// A hook that changes it has failed.
+    #[default]
+    Keep,
+    /// It may be another one afterwards.
+    MayChange,
+}
+
+/// One file that is staged for hooks, and not placed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HookFile {
+    /// Path inside the package.
+    pub source: String,
     /// SHA-256 of the content, hex.
     pub sha256: String,
     /// Size in bytes.
@@ -130,4 +283,20 @@ pub enum HookPoint {
     PreStart,
     /// After units are active, before the health gate.
     PostStart,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_lie_beside_each_other_upg_4() {
+        let layout = Layout { root: "/opt/orders".to_owned(), version: "2.0.0".to_owned() };
+        let place = layout.place("/opt/orders/current/lib/a.jar");
+        assert_eq!(place, "/opt/orders/releases/2.0.0/lib/a.jar");
+        assert_eq!(layout.counterpart(&place), "/opt/orders/current/lib/a.jar");
+        for other in ["/opt/orders/currently/a", "/etc/systemd/system/orders.service"] {
+            assert_eq!((layout.place(other).as_str(), layout.counterpart(other).as_str()), (other, other));
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use crate::{Cmd, Effect, RemoteError};
+use crate::{Cmd, Effect, RemoteError, Rsync, Sent};
 
 /// What a successful command wrote. Bytes that are not UTF-8 are replaced.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,6 +36,13 @@ pub trait Host: Send + Sync {
         written.await.map_err(|error| RemoteError::sink(self.name(), cmd, &error))?;
         output.stdout.clear();
         Ok(output)
+    }
+
+    /// Sends files so that only what differs travels, telling `seen` how many bytes of them are dealt with. `None`: not
+    /// over this connection, or not from this machine; then whoever asks sends them whole.
+    async fn rsync(&self, rsync: &Rsync, seen: &(dyn Fn(u64) + Send + Sync)) -> Option<Result<Sent, RemoteError>> {
+        let _ = (rsync, seen);
+        None
     }
 }
 

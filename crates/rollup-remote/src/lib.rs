@@ -7,6 +7,7 @@ mod cmd;
 mod error;
 mod host;
 pub mod job;
+mod rsync;
 mod ssh;
 mod stream;
 
@@ -14,5 +15,9 @@ pub use cmd::{Cmd, Effect, RunAs, Stdin};
 pub use error::RemoteError;
 pub use host::{Host, Output, ReadOnly};
 pub use job::Job;
+pub use rsync::{Rsync, Sent};
 pub use ssh::{SshHost, SshSettings, quiet};
 pub use stream::{StdinStream, transfer, transfer_seen};
+
+/// A shell function for scripts that hash many files: `sums` reads paths, each ended by NUL, and prints `SHA256 TAB PATH`.
+pub const SUMS: &str = include_str!("sums.sh");

@@ -15,7 +15,7 @@ use tokio::{
 };
 use zeroize::Zeroizing;
 
-use crate::{Cmd, Effect, Host, Output, RemoteError, RunAs, Stdin};
+use crate::{Cmd, Effect, Host, Output, RemoteError, Rsync, RunAs, Sent, Stdin};
 
 /// How long input may still be on its way to a command that has closed its outputs.
 const FEED_ENDS: Duration = Duration::from_millis(500);
@@ -352,6 +352,21 @@ impl Host for SshHost {
 
     async fn exec_to(&self, cmd: &Cmd, sink: &mut (dyn AsyncWrite + Send + Unpin)) -> Result<Output, RemoteError> {
         self.complete(cmd, Some(sink)).await
+    }
+
+    async fn rsync(&self, rsync: &Rsync, seen: &(dyn Fn(u64) + Send + Sync)) -> Option<Result<Sent, RemoteError>> {
+        let Ok(_channel) = self.channels.acquire().await else { return None };
+        let session = match self.session().await {
+            Ok(session) => session,
+            Err(error) => return Some(Err(error)),
+        };
+        let deadline = format!("{:.3}", rsync.deadline.as_secs_f64());
+        let remote = ["sudo", "-n", "--", "flock", "-o", "-s", LOCK, "timeout", "-k", "5", &deadline, "rsync"];
+        let sent = crate::rsync::run(self.name(), session.control_socket(), &remote, rsync, seen).await;
+        if matches!(sent, Some(Err(RemoteError::InDoubt { .. }))) {
+            self.forget(&session).await;
+        }
+        sent
     }
 }
 

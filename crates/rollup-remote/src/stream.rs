@@ -15,21 +15,29 @@ use crate::{Cmd, Host, ReadOnly, RemoteError, Stdin};
 const BETWEEN: usize = 256 * 1024;
 
 type Reader = Box<dyn AsyncRead + Send + Unpin>;
+type Open = Box<dyn FnOnce() -> Reader + Send>;
 
 /// A reader that one command takes, once. Clones share it.
 #[derive(Clone)]
-pub struct StdinStream(Arc<Mutex<Option<Reader>>>);
+pub struct StdinStream(Arc<Mutex<Option<Open>>>);
 
 impl StdinStream {
     /// Holds a reader ready for a command.
     pub fn new(reader: impl AsyncRead + Send + Unpin + 'static) -> Self {
-        Self(Arc::new(Mutex::new(Some(Box::new(reader)))))
+        Self::lazy(move || Box::new(reader))
+    }
+
+    /// Makes a reader when a command takes it, and not when none does.
+    pub fn lazy(open: impl FnOnce() -> Reader + Send + 'static) -> Self {
+        Self(Arc::new(Mutex::new(Some(Box::new(open)))))
     }
 
     /// The reader; an error when a command took it before.
     pub fn take(&self) -> std::io::Result<Reader> {
         let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        taken.ok_or_else(|| std::io::Error::other("the stream was taken before; it cannot be sent twice"))
+        let open =
+            taken.ok_or_else(|| std::io::Error::other("the stream was taken before; it cannot be sent twice"))?;
+        Ok(open())
     }
 
     /// Drops the reader when no command took it, so that whoever writes to its other end is not left waiting.

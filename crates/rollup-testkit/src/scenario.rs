@@ -11,7 +11,7 @@ use rollup_model::{
     inventory::{self, VipStrategy},
     plan::Impact,
     playbook,
-    release::{Component, DownMigration, Hook, HookPoint, Migration, MigrationPhase},
+    release::{Component, DownMigration, Hook, HookFile, HookPoint, Migration, MigrationPhase, RootKeyPolicy},
 };
 use tempfile::TempDir;
 
@@ -253,6 +253,8 @@ fn component(name: &str, digit: char) -> Component {
         mode: "0644".to_owned(),
         sha256: digit.to_string().repeat(64),
         size: 1000,
+        capabilities: None,
+        keep: false,
     }
 }
 
@@ -262,11 +264,16 @@ fn release() -> Release {
         version: "2.0.0".to_owned(),
         from_versions: vec!["1.*".to_owned()],
         architecture: "any".to_owned(),
+        units: Vec::new(),
         archive: "/nowhere/orders-2.0.0.tar.zst".to_owned(),
         archive_size: 3000,
         archive_sha256: "a".repeat(64),
         unpacked_size: 3000,
         signer: None,
+        layout: None,
+        keep: Vec::new(),
+        obsolete: Vec::new(),
+        root_key: RootKeyPolicy::MayChange,
         components: vec![
             component("orders-api.jar", '1'),
             component("worker.py", '2'),
@@ -290,5 +297,6 @@ fn release() -> Release {
             run: "hooks/new-root-key".to_owned(),
             limit: rollup_model::Span::secs(60),
         }],
+        hook_files: vec![HookFile { source: "hooks/new-root-key".to_owned(), sha256: "7".repeat(64), size: 100 }],
     }
 }

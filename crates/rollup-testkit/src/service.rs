@@ -132,30 +132,45 @@ impl World {
         paths.lines().map(line).collect()
     }
 
-    /// Stdin: `SOURCE<TAB>DESTINATION<TAB>OWNER<TAB>GROUP<TAB>MODE<TAB>SHA256`.
+    /// Takes orders as the script does: `place`, `remove` and `record`, tabs between words.
     fn install(&mut self, node: &NodeName, call: &Call) -> Answer {
-        if !self.at(node).staging.is_tree(call.arg(0)) {
-            return Err(Failed::saying(1, format!("cp: cannot stat {}", call.arg(0))));
-        }
         if self.at(node).service.marked {
-            self.stop(node, call.args.get(1..).unwrap_or_default());
+            self.stop(node, call.args.get(2..).unwrap_or_default());
         }
+        let mut record = String::new();
         for line in call.text().lines() {
             let words: Vec<_> = line.split('\t').collect();
-            let [_, destination, owner, group, mode, sha256] = words[..] else {
-                return Err(Failed::saying(1, format!("not six words: {line}")));
+            let (source, destination, new) = match words[..] {
+                ["place", source, destination, owner, group, mode, sha256, _] => {
+                    let mode = mode.trim_start_matches('0').to_owned();
+                    let (owner, group) = (owner.to_owned(), group.to_owned());
+                    (source, destination, Placed { sha256: sha256.to_owned(), mode, owner, group })
+                }
+                ["record", line] => {
+                    record += &format!("{line}\n");
+                    continue;
+                }
+                _ => return Err(Failed::saying(1, format!("not an order: {line}"))),
             };
-            let mode = mode.trim_start_matches('0').to_owned();
-            let new = Placed { sha256: sha256.to_owned(), mode, owner: owner.to_owned(), group: group.to_owned() };
+            if !self.at(node).staging.has(call.arg(0), source, &new.sha256) {
+                return Err(Failed::saying(1, format!("cp: cannot stat {}/{source}", call.arg(0))));
+            }
             if self.at(node).service.units.values().any(|unit| unit.active) {
                 self.breaches.push(format!("{destination} was replaced on {node} under a running unit"));
             }
-            let old = self.machine(node).service.files.insert(destination.to_owned(), new.clone());
-            if old.as_ref() != Some(&new) {
-                self.changed("file.placed", node, destination);
-            }
+            self.put(node, destination, new);
         }
+        let root = || "root".to_owned();
+        let sha256 = rollup_model::plan::hex(&<sha2::Sha256 as sha2::Digest>::digest(record));
+        self.put(node, call.arg(1), Placed { sha256, mode: "644".to_owned(), owner: root(), group: root() });
         Ok(String::new())
+    }
+
+    fn put(&mut self, node: &NodeName, destination: &str, new: Placed) {
+        let old = self.machine(node).service.files.insert(destination.to_owned(), new.clone());
+        if old.as_ref() != Some(&new) {
+            self.changed("file.placed", node, destination);
+        }
     }
 
     pub(crate) fn units_die(&mut self, node: &NodeName) {

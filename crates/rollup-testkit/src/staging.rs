@@ -1,4 +1,4 @@
-//! The package on its way: copied archive, unpacked tree, marks of hooks.
+//! The package on its way: files of the tree, marks of hooks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,60 +18,85 @@ pub(crate) struct Staging {
 
 #[derive(Debug, Default, Serialize)]
 struct Directory {
-    /// File name and checksum.
-    archive: Option<(String, String)>,
-    tree: bool,
+    /// Files of the tree that are proved, by name, with their checksums.
+    proved: BTreeMap<String, String>,
+    /// Files of the tree whose content nobody has looked at yet.
+    arrived: BTreeSet<String>,
     hooks: BTreeSet<String>,
 }
 
+/// The lines of a list, each a checksum, a name and perhaps more.
+fn listed(text: &str) -> Vec<[&str; 3]> {
+    text.lines().map(|line| std::array::from_fn(|at| line.split('\t').nth(at).unwrap_or_default())).collect()
+}
+
 impl Staging {
-    /// Whether this path is an unpacked tree.
-    pub(crate) fn is_tree(&self, path: &str) -> bool {
-        path.strip_suffix("/tree").and_then(|dir| self.directories.get(dir)).is_some_and(|dir| dir.tree)
+    /// Whether this path is a tree with these files of the package in it.
+    pub(crate) fn has(&self, path: &str, source: &str, sha256: &str) -> bool {
+        let dir = path.strip_suffix("/tree").and_then(|dir| self.directories.get(dir));
+        dir.is_some_and(|dir| dir.proved.get(source).is_some_and(|found| found == sha256))
     }
 }
 
 impl World {
     pub(crate) fn staging(&mut self, node: &NodeName, call: &Call) -> Option<Answer> {
         let dir = call.arg(0).to_owned();
+        let text = call.text();
+        let lacking = |world: &Self| -> String {
+            let staged = world.at(node).staging.directories.get(&dir);
+            let is_proved = |[sha256, name, _]: &[&str; 3]| {
+                staged.is_some_and(|staged| staged.proved.get(*name).is_some_and(|found| found == sha256))
+            };
+            listed(&text).into_iter().filter(|file| !is_proved(file)).map(|[_, name, _]| format!("{name}\n")).collect()
+        };
         let staged = self.at(node).staging.directories.get(&dir);
         Some(match call.id.as_str() {
-            "package.look-archive" => {
-                let archive = staged.and_then(|staged| staged.archive.as_ref());
-                let here = archive.filter(|(name, _)| name == call.arg(1));
-                Ok(here.map_or("absent".to_owned(), |(_, sha256)| sha256.clone()))
+            "package.look-tree" => Ok(lacking(self)),
+            "package.seed" => {
+                let files = &self.at(node).service.files;
+                let is_placed = |sha256: &str, at: &str| files.get(at).is_some_and(|placed| placed.sha256 == sha256);
+                let same: Vec<_> = listed(&text).into_iter().filter(|[sha256, _, at]| is_placed(sha256, at)).collect();
+                let directory = self.machine(node).staging.directories.entry(dir.clone()).or_default();
+                for [sha256, name, _] in same {
+                    directory.proved.insert(name.to_owned(), sha256.to_owned());
+                }
+                // What is asked for by name is what is sent: the stream itself is not looked into.
+                let wanted: BTreeSet<_> = lacking(self).lines().map(str::to_owned).collect();
+                if let Some(directory) = self.machine(node).staging.directories.get_mut(&dir) {
+                    directory.arrived.retain(|name| wanted.contains(name));
+                }
+                Ok(format!("plain\n{}", lacking(self)))
             }
             "package.receive" => {
-                let archive = Some((call.arg(1).to_owned(), call.arg(2).to_owned()));
-                let directory = self.machine(node).staging.directories.entry(dir).or_default();
-                if std::mem::replace(&mut directory.archive, archive.clone()) != archive {
-                    self.changed("package.received", node, call.arg(1));
-                }
+                let missing: Vec<String> = self.release.staged().map(|file| file.source.to_owned()).collect();
+                let Some(directory) = self.machine(node).staging.directories.get_mut(&dir) else {
+                    return Some(Err(Failed::saying(2, "tar: tree: Cannot open: No such file or directory")));
+                };
+                let proved = &directory.proved;
+                directory.arrived = missing.into_iter().filter(|name| !proved.contains_key(name)).collect();
+                self.changed("package.received", node, "files");
                 Ok(String::new())
             }
-            "package.look-tree" => {
-                let files = self.release.components.len() + self.release.hooks.len();
-                Ok(if staged.is_some_and(|staged| staged.tree) {
-                    format!("whole {files}")
-                } else {
-                    "absent".to_owned()
-                })
-            }
-            "package.unpack" => {
-                let directory = self.machine(node).staging.directories.get_mut(&dir);
-                let Some(directory) = directory.filter(|directory| directory.archive.is_some()) else {
-                    return Some(Err(Failed::saying(2, "tar: no such archive")));
+            "package.prove" => {
+                let Some(directory) = self.machine(node).staging.directories.get_mut(&dir) else {
+                    return Some(Err(Failed::saying(1, "tree: No such file or directory")));
                 };
-                // Unpacking anew throws the old tree away.
-                directory.tree = true;
-                self.changed("package.unpacked", node, "tree");
+                for [sha256, name, _] in listed(&text) {
+                    if directory.arrived.remove(name) {
+                        directory.proved.insert(name.to_owned(), sha256.to_owned());
+                    }
+                }
                 Ok(String::new())
             }
             "package.look-hooks" => {
                 Ok(staged.into_iter().flat_map(|staged| &staged.hooks).map(|mark| format!("{mark}\n")).collect())
             }
             "package.hook" => {
-                if !self.at(node).staging.is_tree(&format!("{dir}/tree")) {
+                let is_here = self.release.hook_files.iter().any(|file| {
+                    file.source == call.arg(1)
+                        && self.at(node).staging.has(&format!("{dir}/tree"), &file.source, &file.sha256)
+                });
+                if !is_here {
                     return Some(Err(Failed::saying(1, "cd: no such directory")));
                 }
                 self.run_hook(node, call.arg(1), call.arg(3));

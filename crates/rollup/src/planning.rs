@@ -128,8 +128,9 @@ pub(crate) async fn plan_upgrade(site: &Site, typed: &UpgradeArguments, screen: 
     let playbook = read_playbook(typed.playbook.as_ref(), screen.color())?;
     let waiting = screen.waiting("reading the package and the facts of all nodes");
     refuse_when_locked(site, screen).await?;
-    let release = read_package(&typed.pkg, &site.inventory).await?;
+    let mut release = read_package(&typed.pkg, &site.inventory).await?;
     let examined = site.examine(Some(&release), Stage::Fresh).await;
+    release.obsolete = service::obsolete(&release, &examined.facts);
     drop(waiting);
     let errors = examined.errors();
     if !errors.is_empty() {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use rollup_engine::{Action, ApplyCx, Cx, State};
-use rollup_model::{Finding, NodeName, Role, Undo, inventory::SyncSource, plan::ActionRef};
+use rollup_model::{Finding, NodeName, Release, Role, Undo, inventory::SyncSource, plan::ActionRef};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -122,8 +122,8 @@ fn wrong(node: &NodeName, facts: &SyncFacts, source: bool) -> Option<Finding> {
 
 /// Files that differ from how they were when the node was frozen, apart from those the package itself placed (UPG-1).
 fn drift(cx: &Cx<'_>, nodes: &[(&NodeName, SyncFacts)]) -> Vec<String> {
-    let placed: Vec<_> =
-        cx.plan.release.iter().flat_map(|release| &release.components).map(|c| c.destination.as_str()).collect();
+    let touched: Vec<_> = cx.plan.release.iter().flat_map(Release::touches).collect();
+    let placed: Vec<_> = touched.iter().map(String::as_str).collect();
     let mut found = Vec::new();
     for (node, facts) in nodes {
         let Some(then) = facts.frozen.as_ref().and_then(|frozen| frozen.listing.as_ref()) else { continue };

@@ -1,55 +1,57 @@
 //! Files in place: replaced one by one through a rename, proved by checksum, owner and mode (UPG-4).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use rollup_engine::{Action, ApplyCx, Cx, State};
-use rollup_model::{Finding, Release, Undo, plan::ActionRef, release::Component};
-use rollup_remote::{Cmd, Stdin};
+use rollup_model::{
+    Finding, NodeName, Release, Undo,
+    plan::{ActionRef, hex},
+};
+use rollup_remote::{Cmd, ReadOnly, SUMS, Stdin};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
-/// Reads one path for each line of stdin; prints `SHA256 MODE OWNER GROUP PATH`, or `absent - - - PATH`.
-/// A link in the place of a file is `link`: it is never followed.
-const LOOK: &str = r#"
-while IFS= read -r path; do
-  if [ -L "$path" ]; then echo "link - - - $path"
-  elif [ -f "$path" ]; then echo "$(sha256sum < "$path" | cut -c1-64) $(stat -c '%a %U %G' "$path") $path"
-  else echo "absent - - - $path"; fi
-done
-"#;
+use crate::record;
 
-/// Places files. `$1` directory of the staged package, then units; stdin: `SOURCE<TAB>DESTINATION<TAB>OWNER<TAB>GROUP<TAB>MODE<TAB>SHA256`.
-/// The new file is whole, verified and on disk beside the old one before the rename: a power cut leaves one or the other.
-/// Units that were stopped for this, and came up again because the node booted, are stopped once more.
-const INSTALL: &str = r#"
-staged=$1 reload=no; shift
-[ ! -e /var/lib/rollup/units-stopped ] || systemctl stop "$@"
-tab=$(printf '\t')
-while IFS=$tab read -r source destination owner group mode sha; do
-  dir=$(dirname "$destination")
-  mkdir -p "$dir"
-  new=$dir/.rollup-new.$(basename "$destination")
-  cp --remove-destination "$staged/$source" "$new"
-  chown "$owner:$group" "$new"
-  chmod "$mode" "$new"
-  [ "$(sha256sum < "$new" | cut -c1-64)" = "$sha" ] || { echo "$destination: the staged copy has another checksum" >&2; exit 1; }
-  sync "$new"
-  mv -fT "$new" "$destination"
-  if command -v restorecon >/dev/null 2>&1; then restorecon "$destination" || true; fi
-  case $destination in *.service|*.timer|*.socket|*.path|*.target) reload=yes ;; esac
-done
-sync
-if [ $reload = yes ]; then systemctl daemon-reload; fi
-"#;
+const LOOK: &str = include_str!("scripts/look.sh");
+const CAPABILITIES: &str = include_str!("scripts/capabilities.sh");
+const INSTALL: &str = include_str!("scripts/install.sh");
 
-/// A file as it lies on a node.
+/// A path as it is on a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Placed {
-    sha256: String,
-    mode: String,
-    owner: String,
-    group: String,
+pub enum Placed {
+    /// A regular file.
+    File {
+        /// SHA-256 of the content, hex.
+        sha256: String,
+        /// Octal, without leading zeros.
+        mode: String,
+        /// Name of the owner.
+        owner: String,
+        /// Name of the group.
+        group: String,
+    },
+    /// A link, and where it leads.
+    Link(String),
+    /// A directory or something else.
+    Other,
+    /// Nothing.
+    Absent,
+}
+
+impl fmt::Display for Placed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { sha256, mode, owner, group } => {
+                write!(f, "{} {mode} {owner}:{group}", sha256.get(..12).unwrap_or(sha256))
+            }
+            Self::Link(target) => write!(f, "a link to {target}"),
+            Self::Other => f.write_str("something that is no file"),
+            Self::Absent => f.write_str("nothing"),
+        }
+    }
 }
 
 fn parse(text: &str) -> Result<BTreeMap<String, Placed>> {
@@ -58,48 +60,136 @@ fn parse(text: &str) -> Result<BTreeMap<String, Placed>> {
             let words: Vec<_> = line.splitn(5, ' ').collect();
             let [sha256, mode, owner, group, path] = words[..] else { bail!("expected five words, found `{line}`") };
             let owned = str::to_owned;
-            Ok((
-                path.to_owned(),
-                Placed { sha256: owned(sha256), mode: owned(mode), owner: owned(owner), group: owned(group) },
-            ))
+            let placed = match sha256 {
+                "absent" => Placed::Absent,
+                "other" => Placed::Other,
+                "link" => Placed::Link(owned(mode)),
+                _ => {
+                    Placed::File { sha256: owned(sha256), mode: owned(mode), owner: owned(owner), group: owned(group) }
+                }
+            };
+            Ok((path.to_owned(), placed))
         })
         .collect()
 }
 
-/// What differs between a component and the file in its place; `None`: nothing.
-fn difference(component: &Component, placed: Option<&Placed>) -> Option<(String, String)> {
-    let mode = component.mode.trim_start_matches('0');
-    let expected = format!(
-        "{} {} {}:{}",
-        &component.sha256[..12.min(component.sha256.len())],
-        mode,
-        component.owner,
-        component.group
-    );
-    let Some(placed) = placed else { return Some((expected, "nothing".to_owned())) };
-    let same = placed.sha256 == component.sha256
-        && placed.mode == mode
-        && placed.owner == component.owner
-        && placed.group == component.group;
-    if same {
-        return None;
-    }
-    let short = placed.sha256.get(..12).unwrap_or(&placed.sha256);
-    Some((expected, format!("{short} {} {}:{}", placed.mode, placed.owner, placed.group)))
+/// Looks at paths of a node, in one round trip.
+///
+/// # Errors
+/// The node does not answer, or answers what cannot be understood.
+pub async fn look(host: ReadOnly<'_>, paths: &[String], limit: Duration) -> Result<BTreeMap<String, Placed>> {
+    let list = paths.iter().map(|path| format!("{path}\n")).collect::<String>();
+    let cmd = Cmd::read("files.look", &format!("{SUMS}{LOOK}"), [""; 0]).stdin(Stdin::Bytes(list.into_bytes()));
+    parse(&host.exec(&cmd.deadline(limit)).await?.stdout)
 }
 
-async fn differences(cx: &Cx<'_>, release: &Release) -> Result<Vec<Finding>> {
-    let list: String = release.components.iter().map(|c| format!("{}\n", c.destination)).collect();
-    let cmd = Cmd::read("files.look", LOOK, [""; 0]).stdin(Stdin::Bytes(list.into_bytes()));
-    let cmd = cmd.deadline(cx.inventory().limits.distribute.duration());
-    let placed = parse(&cx.host()?.exec(&cmd).await?.stdout)?;
-    let node = cx.node()?;
-    let found = release.components.iter().filter_map(|component| {
-        let (expected, found) = difference(component, placed.get(&component.destination))?;
-        let expected = format!("{} as {expected}", component.destination);
-        Some(Finding::check("service.file", "UPG-4", false, expected, found).on(node))
-    });
-    Ok(found.collect())
+/// How a path must be when the package is installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Wanted {
+    Is(Placed),
+    /// Anything but nothing: what is there stays.
+    Kept(Placed),
+}
+
+impl Wanted {
+    fn is_met(&self, found: &Placed) -> bool {
+        match self {
+            Self::Is(wanted) => wanted == found,
+            Self::Kept(_) => matches!(found, Placed::File { .. } | Placed::Link(_)),
+        }
+    }
+
+    fn placed(&self) -> &Placed {
+        match self {
+            Self::Is(placed) | Self::Kept(placed) => placed,
+        }
+    }
+}
+
+/// Everything that a package wants on a node, by path.
+fn wanted(release: &Release) -> BTreeMap<String, Wanted> {
+    let file = |sha256: &str, mode: &str, owner: &str, group: &str| Placed::File {
+        sha256: sha256.to_owned(),
+        mode: mode.trim_start_matches('0').to_owned(),
+        owner: owner.to_owned(),
+        group: group.to_owned(),
+    };
+    let mut all: BTreeMap<_, _> = release
+        .components
+        .iter()
+        .map(|c| {
+            let placed = file(&c.sha256, &c.mode, &c.owner, &c.group);
+            (c.destination.clone(), if c.keep { Wanted::Kept(placed) } else { Wanted::Is(placed) })
+        })
+        .collect();
+    all.extend(release.obsolete.iter().map(|path| (path.clone(), Wanted::Is(Placed::Absent))));
+    if let Some(layout) = &release.layout {
+        all.insert(layout.current(), Wanted::Is(Placed::Link(layout.target())));
+    }
+    let record = hex(&Sha256::digest(record::write(release)));
+    all.insert(release.record(), Wanted::Is(file(&record, "644", "root", "root")));
+    all
+}
+
+/// What is not as the package wants it, by path: what was found, and what should be there.
+type Differences = BTreeMap<String, (Placed, Placed)>;
+
+async fn differences(cx: &Cx<'_>, release: &Release) -> Result<Differences> {
+    let wanted = wanted(release);
+    let limit = cx.inventory().limits.distribute.duration();
+    let paths: Vec<_> = wanted.keys().cloned().collect();
+    let found = look(cx.host()?, &paths, limit).await?;
+    let mut differences = Differences::new();
+    for (path, wanted) in &wanted {
+        let found = found.get(path).cloned().unwrap_or(Placed::Absent);
+        if !wanted.is_met(&found) {
+            differences.insert(path.clone(), (found, wanted.placed().clone()));
+        }
+    }
+    let with = release.components.iter().filter(|component| !differences.contains_key(&component.destination));
+    let with: String = with
+        .filter_map(|component| Some(format!("{}\t{}\n", component.destination, component.capabilities.as_ref()?)))
+        .collect();
+    if !with.is_empty() {
+        let cmd = Cmd::read("files.capabilities", CAPABILITIES, [""; 0]).stdin(Stdin::Bytes(with.into_bytes()));
+        let said = cx.host()?.exec(&cmd.deadline(limit)).await?.stdout;
+        for path in said.lines() {
+            let found = found.get(path).cloned().unwrap_or(Placed::Absent);
+            let wanted = wanted.get(path).map_or(Placed::Absent, |wanted| wanted.placed().clone());
+            differences.insert(path.to_owned(), (found, wanted));
+        }
+    }
+    Ok(differences)
+}
+
+fn findings(differences: &Differences, node: &NodeName) -> Vec<Finding> {
+    let finding = |(path, (found, wanted)): (&String, &(Placed, Placed))| {
+        // Two that look the same differ in their capabilities.
+        let more = if found == wanted { ", and the capabilities of the manifest" } else { "" };
+        let expected = format!("{path} as {wanted}{more}");
+        Finding::check("service.file", "UPG-4", false, expected, found.to_string()).on(node)
+    };
+    differences.iter().map(finding).collect()
+}
+
+/// What the script is told to do: only what differs is touched.
+fn orders(release: &Release, differences: &Differences) -> String {
+    let mut orders: Vec<String> = release
+        .components
+        .iter()
+        .filter(|component| differences.contains_key(&component.destination))
+        .map(|c| {
+            let capabilities = c.capabilities.as_deref().unwrap_or("-");
+            ["place", &c.source, &c.destination, &c.owner, &c.group, &c.mode, &c.sha256, capabilities].join("\t")
+        })
+        .collect();
+    if let Some(layout) = release.layout.as_ref().filter(|layout| differences.contains_key(&layout.current())) {
+        orders.push(format!("turn\t{}\t{}", layout.current(), layout.target()));
+    }
+    let gone = release.obsolete.iter().filter(|path| differences.contains_key(*path));
+    orders.extend(gone.map(|path| format!("remove\t{path}")));
+    orders.extend(record::write(release).lines().map(|line| format!("record\t{line}")));
+    orders.join("\n") + "\n"
 }
 
 /// Replaces the package's files.
@@ -110,28 +200,30 @@ pub struct Install {}
 #[async_trait::async_trait]
 impl Action for Install {
     async fn check(&self, cx: &Cx<'_>) -> Result<State> {
-        let missing = differences(cx, cx.release()?).await?;
-        if missing.is_empty() {
+        let release = cx.release()?;
+        let differences = differences(cx, release).await?;
+        if differences.is_empty() {
             return Ok(State::done());
         }
-        Ok(State::Needed { before: json!({ "set": cx.plan.backup_set, "differing": missing.len() }), because: missing })
+        let because = findings(&differences, cx.node()?);
+        let current = release.layout.as_ref().map(rollup_model::release::Layout::current);
+        let is_taken = |path: &String| matches!(differences.get(path), Some((Placed::File { .. } | Placed::Other, _)));
+        if current.as_ref().is_some_and(is_taken) {
+            // Not ours to remove: whatever is in it would be gone.
+            return Ok(State::blocked(because));
+        }
+        Ok(State::Needed { before: json!({ "set": cx.plan.backup_set, "differing": differences.len() }), because })
     }
 
     async fn apply(&self, cx: &ApplyCx<'_>) -> Result<()> {
         let release = cx.release()?;
-        cx.progress(format!("placing {} files of {} {}", release.components.len(), release.name, release.version));
-        let list: String = release
-            .components
-            .iter()
-            .map(|c| {
-                [&c.source, &c.destination, &c.owner, &c.group, &c.mode, &c.sha256].map(String::as_str).join("\t")
-                    + "\n"
-            })
-            .collect();
+        let differences = differences(cx, release).await?;
+        let (all, version) = (release.components.len(), &release.version);
+        cx.progress(format!("replacing {} of {all} files of {} {version}", differences.len().min(all), release.name));
         let units = cx.inventory().service.units.iter().rev().cloned();
-        let args = [format!("{}/tree", cx.plan.staging())].into_iter().chain(units);
-        let cmd = Cmd::mutate("files.install", INSTALL, args)
-            .stdin(Stdin::Bytes(list.into_bytes()))
+        let args = [format!("{}/tree", cx.plan.staging()), release.record()].into_iter().chain(units);
+        let cmd = Cmd::mutate("files.install", &format!("{SUMS}{INSTALL}"), args)
+            .stdin(Stdin::Bytes(orders(release, &differences).into_bytes()))
             .deadline(cx.inventory().limits.distribute.duration());
         cx.change()?.exec(&cmd).await.context("cannot place the files")?;
         Ok(())
@@ -155,11 +247,11 @@ pub struct Installed {}
 impl Action for Installed {
     async fn check(&self, cx: &Cx<'_>) -> Result<State> {
         let release = cx.release()?;
-        let missing = differences(cx, release).await?;
-        if missing.is_empty() {
+        let differences = differences(cx, release).await?;
+        if differences.is_empty() {
             return Ok(State::seen(json!({ "version": release.version, "files": release.components.len() })));
         }
-        Ok(State::blocked(missing))
+        Ok(State::blocked(findings(&differences, cx.node()?)))
     }
 }
 
@@ -167,34 +259,78 @@ impl Action for Installed {
 mod tests {
     use super::*;
 
-    fn component() -> Component {
-        let text = |text: &str| text.to_owned();
-        Component {
-            source: text("payload/a.jar"),
-            destination: text("/opt/o/a.jar"),
-            owner: text("orders"),
-            group: text("orders"),
-            mode: text("0644"),
-            sha256: "ab".repeat(32),
-            size: 1,
-        }
+    fn release() -> Release {
+        let sha = "ab".repeat(32);
+        serde_json::from_value(json!({
+            "name": "orders", "version": "2.0.0", "from_versions": [], "architecture": "any", "archive": "x",
+            "archive_size": 0, "archive_sha256": "", "unpacked_size": 0, "migrations": [], "hooks": [],
+            "obsolete": ["/opt/o/old.jar"],
+            "components": [
+                { "source": "payload/a.jar", "destination": "/opt/o/a.jar", "owner": "orders", "group": "orders",
+                  "mode": "0644", "sha256": sha, "size": 1 },
+                { "source": "payload/o.yml", "destination": "/etc/o.yml", "owner": "root", "group": "root",
+                  "mode": "0600", "sha256": sha, "size": 1, "keep": true, "capabilities": "cap_kill=ep" }
+            ]
+        }))
+        .unwrap()
+    }
+
+    /// What differs when the node answers with these lines.
+    fn differing(release: &Release, lines: &str) -> Differences {
+        let found = parse(lines).unwrap();
+        let wanted = wanted(release).into_iter();
+        let unmet = wanted.filter(|(path, wanted)| !wanted.is_met(found.get(path).unwrap_or(&Placed::Absent)));
+        unmet.map(|(path, wanted)| (path, (Placed::Absent, wanted.placed().clone()))).collect()
     }
 
     #[test]
     fn content_owner_and_mode_all_count_upg_4() {
-        let sha = "ab".repeat(32);
-        let look = |line: String| parse(&line).unwrap();
-        let good = look(format!("{sha} 644 orders orders /opt/o/a.jar\n"));
-        assert_eq!(difference(&component(), good.get("/opt/o/a.jar")), None);
+        let (release, sha) = (release(), "ab".repeat(32));
+        let good = format!("{sha} 644 orders orders /opt/o/a.jar\n");
+        assert!(!differing(&release, &good).contains_key("/opt/o/a.jar"));
         for wrong in [
             format!("{sha} 664 orders orders /opt/o/a.jar\n"),
             format!("{sha} 644 root orders /opt/o/a.jar\n"),
             format!("{} 644 orders orders /opt/o/a.jar\n", "cd".repeat(32)),
             "absent - - - /opt/o/a.jar\n".to_owned(),
-            "link - - - /opt/o/a.jar\n".to_owned(),
+            "link /tmp/a.jar - - /opt/o/a.jar\n".to_owned(),
+            "other - - - /opt/o/a.jar\n".to_owned(),
         ] {
-            assert!(difference(&component(), look(wrong.clone()).get("/opt/o/a.jar")).is_some(), "{wrong}");
+            assert!(differing(&release, &wrong).contains_key("/opt/o/a.jar"), "{wrong}");
         }
+    }
+
+    #[test]
+    fn what_an_operator_keeps_is_placed_only_where_nothing_is_upg_4() {
+        let release = release();
+        assert!(differing(&release, "").contains_key("/etc/o.yml"));
+        let edited = format!("{} 640 root app /etc/o.yml\n", "cd".repeat(32));
+        let differences = differing(&release, &edited);
+        assert!(!differences.contains_key("/etc/o.yml"));
+        assert!(!orders(&release, &differences).contains("/etc/o.yml"), "neither placed nor recorded");
+    }
+
+    #[test]
+    fn only_what_differs_is_touched_and_what_is_obsolete_goes_upg_4() {
+        let (release, sha) = (release(), "ab".repeat(32));
+        let all = orders(&release, &differing(&release, &format!("{sha} 644 o o /opt/o/old.jar\n")));
+        let jar = format!("place\tpayload/a.jar\t/opt/o/a.jar\torders\torders\t0644\t{sha}\t-\n");
+        let yml = format!("place\tpayload/o.yml\t/etc/o.yml\troot\troot\t0600\t{sha}\tcap_kill=ep\n");
+        let record = format!("record\t# orders 2.0.0\nrecord\t{sha} 0644 orders orders /opt/o/a.jar\n");
+        assert_eq!(all, jar + &yml + "remove\t/opt/o/old.jar\n" + &record);
+        let good = format!("{sha} 644 orders orders /opt/o/a.jar\n{sha} 600 root root /etc/o.yml\n");
+        assert_eq!(orders(&release, &differing(&release, &good)), record);
+    }
+
+    #[test]
+    fn a_release_beside_the_others_runs_when_the_link_is_turned_upg_4() {
+        let layout = rollup_model::release::Layout { root: "/opt/o".to_owned(), version: "2.0.0".to_owned() };
+        let release = Release { layout: Some(layout), ..release() };
+        let turned = |lines: &str| {
+            orders(&release, &differing(&release, lines)).contains("turn\t/opt/o/current\treleases/2.0.0")
+        };
+        assert!(turned("link releases/1.0.0 - - /opt/o/current\n") && turned(""));
+        assert!(!turned("link releases/2.0.0 - - /opt/o/current\n"));
     }
 
     #[test]

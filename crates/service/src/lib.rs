@@ -4,14 +4,16 @@
 //! staged files by the list that the plan carries.
 
 mod files;
+mod record;
 mod subject;
 mod units;
 
 use rollup_engine::Registry;
 use rollup_model::plan::Impact;
 
-pub use files::{Install, Installed};
-pub use subject::{ServiceFacts, ServiceSubject};
+pub use files::{Install, Installed, Placed, look};
+pub use record::{Recorded, read as read_record};
+pub use subject::{ServiceFacts, ServiceSubject, obsolete};
 pub use units::{Start, Stop};
 
 /// Adds this crate's actions and subjects.

@@ -1,8 +1,10 @@
 //! Which version a node runs, and whether its ports are the service's own.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use anyhow::{Context, Result, bail};
 use rollup_engine::{FindingCx, Probe, Stage, Subject};
-use rollup_model::{Check, Finding, Inventory, inventory::Node};
+use rollup_model::{Check, Facts, Finding, Inventory, Release, inventory::Node};
 use serde::{Deserialize, Serialize};
 
 /// Facts about the installed service.
@@ -13,6 +15,17 @@ pub struct ServiceFacts {
     /// Who listens on the service's ports.
     #[serde(default)]
     pub listeners: Vec<Listener>,
+    /// What packages have placed, by the name of the package.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub installed: BTreeMap<String, Vec<String>>,
+}
+
+/// What earlier versions of a package have placed on some node, and this one neither places nor keeps.
+pub fn obsolete(release: &Release, facts: &Facts) -> Vec<String> {
+    let of_node = |node| facts.get::<ServiceFacts>(node, ServiceSubject.name());
+    let placed = facts.nodes.keys().filter_map(of_node).filter_map(|mut facts| facts.installed.remove(&release.name));
+    let placed: BTreeSet<String> = placed.flatten().collect();
+    release.obsolete(placed.iter().map(String::as_str))
 }
 
 /// A process that listens on a port of the service.
@@ -31,10 +44,15 @@ pub struct Listener {
 /// The installed service.
 pub struct ServiceSubject;
 
-const CHECKS: [Check; 4] = [
+const CHECKS: [Check; 5] = [
     Check::new("service.readable", "PRE-6", "version and ports of the service can be read"),
     Check::new("service.port", "PRE-6", "nobody else listens on a port of the service"),
     Check::new("package.from-version", "PRE-9", "the package upgrades from the version that is installed"),
+    Check::new(
+        "package.units",
+        "PRE-9",
+        "the units that the package names are those of the inventory, in the same order",
+    ),
     Check::new("package.new", "PRE-9", "the package's version is not installed already"),
 ];
 
@@ -44,6 +62,11 @@ version=
 if [ -n "$1" ] && [ -f "$1" ]; then version=$(head -c 200 "$1" | head -n 1); fi
 echo "version $version"
 shift
+for record in /var/lib/rollup/installed/*; do
+  [ -f "$record" ] || continue
+  name=${record##*/}
+  sed -n "s|^[0-9a-f]\{64\} [^ ]* [^ ]* [^ ]* |placed $name |p" "$record"
+done
 ss -Hltnp | awk '{ print $4, $6 }' | while read -r address users; do
   for port in "$@"; do
     [ "${address##*:}" = "$port" ] || continue
@@ -73,16 +96,21 @@ impl Subject for ServiceSubject {
 
     fn parse(&self, text: &str, _: &Inventory) -> Result<ServiceFacts> {
         let (mut version, mut listeners) = (None, Vec::new());
+        let mut installed = BTreeMap::<String, Vec<String>>::new();
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
             match line.split_once(' ') {
                 Some(("version", told)) => version = Some(told.trim()),
                 Some(("listener", rest)) => listeners.push(listener(rest)?),
-                _ => bail!("expected version or listener, found `{line}`"),
+                Some(("placed", rest)) => {
+                    let (name, path) = rest.split_once(' ').context("expected a package and a path")?;
+                    installed.entry(name.to_owned()).or_default().push(path.to_owned());
+                }
+                _ => bail!("expected version, listener or placed, found `{line}`"),
             }
         }
         let version = version.context("expected a line `version …`, found none")?;
         let version = if version.is_empty() { "baseline" } else { version }.to_owned();
-        Ok(ServiceFacts { version, listeners })
+        Ok(ServiceFacts { version, listeners, installed })
     }
 
     fn checks(&self) -> &'static [Check] {
@@ -114,6 +142,7 @@ impl Subject for ServiceSubject {
             .fix(format!("take a package of {} that upgrades from this version", release.name))
         });
         findings.extend(each);
+        findings.extend(units(cx.inventory, release));
         let all_new = !nodes.is_empty() && nodes.iter().all(|(_, facts)| facts.version == release.version);
         if all_new {
             // Going on would replace nothing and still move the VIP, and the new backup set takes the older one's place.
@@ -126,6 +155,17 @@ impl Subject for ServiceSubject {
         }
         findings
     }
+}
+
+/// Units that a package was made for and that the inventory does not stop would run the old version on.
+fn units(inventory: &Inventory, release: &Release) -> Option<Finding> {
+    let wanted = &release.units;
+    let known: Vec<_> = inventory.service.units.iter().filter(|unit| wanted.contains(unit)).collect();
+    let expected = format!("`service.units` with {}, in this order", wanted.join(", "));
+    let found = inventory.service.units.join(", ");
+    let same = known.iter().copied().eq(wanted);
+    let finding = Finding::check("package.units", "PRE-9", same, expected, found);
+    (!wanted.is_empty()).then(|| finding.only_warn().fix("compare `service.units` of the inventory with the package"))
 }
 
 fn listener(rest: &str) -> Result<Listener> {

@@ -63,7 +63,7 @@ fn pkg_2_what_reading_would_refuse_is_not_built_and_an_old_package_stays() {
     fs::remove_file(source.join("payload/link")).unwrap();
     fs::write(source.join("payload").join("x".repeat(101)), "long").unwrap();
     let error = package::build(&source, &out).unwrap_err();
-    assert!(matches!(error, PackageError::Layout { .. }), "{error}");
+    assert!(matches!(error, PackageError::Manifest { .. }), "{error}");
     assert_eq!(fs::read(&out).unwrap(), b"old");
     let left: Vec<_> = fs::read_dir(directory.path()).unwrap().collect();
     assert_eq!(left.len(), 2, "a partial package was left behind: {left:?}");

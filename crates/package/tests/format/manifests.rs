@@ -38,7 +38,8 @@ fn pkg_1_all_mistakes_of_a_manifest_are_reported_at_once() {
         .replace("0644", "4755")
         .replace("hooks/key.sh", "hooks/none.sh");
     let Err(PackageError::Manifest { problems }) = read(files_with(&manifest)) else { panic!("must be refused") };
-    assert_eq!(problems.len(), 5, "{problems:#?}");
+    // The file that nobody names any more is the sixth.
+    assert_eq!(problems.len(), 6, "{problems:#?}");
 }
 
 #[test]
@@ -51,8 +52,10 @@ fn pkg_1_words_of_the_header_are_checked() {
 
 #[test]
 fn pkg_1_a_component_without_a_file_is_refused() {
-    one("payload/app.jar", "payload/none.jar", "component `payload/none.jar`");
-    one("payload/app.jar", "hooks/key.sh", "below `payload/`");
+    for (to, expected) in [("payload/none.jar", "component `payload/none.jar`"), ("hooks/key.sh", "below `payload/`")] {
+        let found = problems("payload/app.jar", to);
+        assert!(found[0].contains(expected) && found[1].contains("no component places it"), "{found:?}");
+    }
 }
 
 #[test]
@@ -148,4 +151,71 @@ fn pkg_1_migrations_that_contradict_each_other_are_refused() {
 fn pkg_1_a_migration_that_is_not_text_is_refused() {
     let error = read_with(file("migrations/V3__x.sql", b"\xff")).unwrap_err();
     assert!(matches!(error, PackageError::NotText { .. }), "{error:?}");
+}
+
+/// The sample, with this before its components.
+fn with(header: &str) -> Vec<String> {
+    let manifest = MANIFEST.replacen("[[components]]", &format!("{header}\n[[components]]"), 1);
+    match read(files_with(&manifest)) {
+        Err(PackageError::Manifest { problems }) => problems.into_iter().map(|problem| problem.message).collect(),
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => Vec::new(),
+    }
+}
+
+#[test]
+fn pkg_4_a_file_that_no_component_places_is_refused() {
+    let mut entries = files();
+    entries.push(crate::sample::file("payload/more", "x"));
+    let Err(PackageError::Manifest { problems }) = read(entries) else { panic!("must be refused") };
+    assert!(problems[0].message.contains("`payload/more` is in the package"), "{problems:?}");
+}
+
+#[test]
+fn upg_4_what_an_operator_keeps_is_marked() {
+    let manifest = MANIFEST.replacen("[[components]]", "keep = [\"/opt/orders/app.jar\"]\n[[components]]", 1);
+    let (release, _) = read(files_with(&manifest)).unwrap();
+    assert!(
+        release.components[0].keep && release.keeps("/opt/orders/app.jar") && !release.keeps("/opt/orders/app.jar2")
+    );
+    assert!(with("keep = [\"/opt/orders/conf/\"]").is_empty());
+    for bad in ["conf", "/opt/../etc", "/opt//x"] {
+        let found = with(&format!("keep = [\"{bad}\"]"));
+        assert!(found.len() == 1 && found[0].contains(bad), "{found:?}");
+    }
+}
+
+#[test]
+fn upg_4_a_layout_of_releases_places_files_below_the_version() {
+    let manifest = MANIFEST.replace("/opt/orders/app.jar", "/opt/orders/current/app.jar").replacen(
+        "[[components]]",
+        "[layout]\nkind = \"symlink\"\nroot = \"/opt/orders\"\n[[components]]",
+        1,
+    );
+    let (release, _) = read(files_with(&manifest)).unwrap();
+    assert_eq!(release.components[0].destination, "/opt/orders/releases/2.0.0/app.jar");
+    assert_eq!(release.basis(&release.components[0].destination), "/opt/orders/current/app.jar");
+    for (root, expected) in [
+        ("opt", "`layout.root` is `opt`"),
+        ("/etc/orders", "is not allowed"),
+        ("/opt/orders", "no component goes below"),
+    ] {
+        let found = with(&format!("[layout]\nkind = \"symlink\"\nroot = \"{root}\""));
+        assert!(found.iter().any(|message| message.contains(expected)), "{found:?}");
+    }
+    let own = manifest.replace("/opt/orders/current/app.jar", "/opt/orders/releases/app.jar");
+    let Err(PackageError::Manifest { problems }) = read(files_with(&own)) else { panic!("must be refused") };
+    assert!(problems.iter().any(|problem| problem.message.contains("belongs to the layout itself")), "{problems:?}");
+}
+
+#[test]
+fn upg_4_capabilities_are_one_word() {
+    let with = |text: &str| problems("mode = \"0644\"", &format!("mode = \"0644\"\ncapabilities = \"{text}\""));
+    let manifest = MANIFEST.replace("mode = \"0644\"", "mode = \"0644\"\ncapabilities = \"cap_net_bind_service=ep\"");
+    let (release, _) = read(files_with(&manifest)).unwrap();
+    assert_eq!(release.components[0].capabilities.as_deref(), Some("cap_net_bind_service=ep"));
+    for bad in ["", "cap_kill =ep", "cap;rm"] {
+        let found = with(bad);
+        assert!(found.len() == 1 && found[0].contains("capabilities"), "{found:?}");
+    }
 }

@@ -124,12 +124,15 @@ fn agree(files: &Files, answer: &Answer) -> Result<(), String> {
             version: read.version.into(),
             addresses: read.addresses.clone(),
         };
-        // keepalived itself drops `nopreempt` of a MASTER.
-        let forced = said.nopreempt != as_read.nopreempt && read.state.as_deref() == Some("MASTER");
+        // keepalived itself drops `nopreempt` and the delay of a MASTER.
+        let master = read.state.as_deref() == Some("MASTER");
+        let forced = said.nopreempt != as_read.nopreempt && master;
+        let at_once = said.preempt_delay_millis == 0 && master;
         let rounded = said.version == 2 && as_read.advert_millis < 1000;
         if *said
             != (Said {
                 nopreempt: if forced { said.nopreempt } else { as_read.nopreempt },
+                preempt_delay_millis: if at_once { 0 } else { as_read.preempt_delay_millis },
                 advert_millis: if rounded { said.advert_millis } else { as_read.advert_millis },
                 ..as_read
             })
