@@ -14,6 +14,7 @@ mod killed;
 mod life;
 mod main_job;
 mod operators;
+mod packages;
 mod pair;
 mod refused;
 mod secrets;
@@ -44,6 +45,7 @@ fn scenarios() -> Vec<&'static Entry> {
         faults::SCENARIOS,
         flavours::SCENARIOS,
         gates::SCENARIOS,
+        packages::SCENARIOS,
         sets::SCENARIOS,
         vip::SCENARIOS,
         refused::SCENARIOS,

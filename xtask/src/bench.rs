@@ -5,6 +5,7 @@
 mod backup;
 mod by_hand;
 mod cutover;
+mod distribute;
 mod figures;
 
 use std::{
@@ -30,12 +31,15 @@ enum What {
     Backup(backup::Arguments),
     /// `rollup vip switch` with every flavour of keepalived against a switchover by hand, as clients notice it.
     Cutover(cutover::Arguments),
+    /// A package on its way to both nodes against `scp` of it and `rsync -a` of what is in it.
+    Distribute(distribute::Arguments),
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     match &arguments.what {
         What::Backup(arguments) => backup::run(arguments),
         What::Cutover(arguments) => cutover::run(arguments),
+        What::Distribute(arguments) => distribute::run(arguments),
     }
 }
 

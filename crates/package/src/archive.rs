@@ -6,7 +6,7 @@
 
 use std::{
     cell::Cell,
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     fs::File,
     io::{self, BufRead, BufReader, Read},
     path::Path,
@@ -55,8 +55,17 @@ pub(crate) struct Scanned {
 /// Receives one regular file: its checked name, its size and its content.
 pub(crate) type Visit<'a> = dyn FnMut(&str, u64, &mut dyn Read) -> Result<(), PackageError> + 'a;
 
+/// What an archive is expected to look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// A package: only names that a package has.
+    Package,
+    /// Somebody else's archive, whose manifest lies beside it: any names, perhaps with `./` before them.
+    Plain,
+}
+
 /// Passes over the archive once.
-pub(crate) fn scan(path: &Path, limits: &Limits, visit: &mut Visit<'_>) -> Result<Scanned, PackageError> {
+pub(crate) fn scan(path: &Path, shape: Shape, limits: &Limits, visit: &mut Visit<'_>) -> Result<Scanned, PackageError> {
     let file = File::open(path).map_err(PackageError::file("read", path))?;
     let mut input = BufReader::with_capacity(128 * 1024, Hashing { inner: file, hash: Sha256::new(), count: 0 });
     let start = input.fill_buf().map_err(PackageError::file("read", path))?;
@@ -70,13 +79,13 @@ pub(crate) fn scan(path: &Path, limits: &Limits, visit: &mut Visit<'_>) -> Resul
         }
     };
     let unpacked = match compression {
-        Compression::Gzip => entries(&mut flate2::bufread::GzDecoder::new(&mut input), limits, visit)?,
+        Compression::Gzip => entries(&mut flate2::bufread::GzDecoder::new(&mut input), shape, limits, visit)?,
         Compression::Zstd => {
             let damaged =
                 |error: io::Error| PackageError::Damaged { after: "(start)".to_owned(), problem: error.to_string() };
             let mut decoder = zstd::stream::read::Decoder::with_buffer(&mut input).map_err(damaged)?.single_frame();
             decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(damaged)?;
-            entries(&mut decoder, limits, visit)?
+            entries(&mut decoder, shape, limits, visit)?
         }
     };
     if !input.fill_buf().map_err(PackageError::file("read", path))?.is_empty() {
@@ -87,7 +96,7 @@ pub(crate) fn scan(path: &Path, limits: &Limits, visit: &mut Visit<'_>) -> Resul
 }
 
 /// Passes over the tar stream; returns the bytes of all files.
-fn entries(stream: &mut dyn Read, limits: &Limits, visit: &mut Visit<'_>) -> Result<u64, PackageError> {
+fn entries(stream: &mut dyn Read, shape: Shape, limits: &Limits, visit: &mut Visit<'_>) -> Result<u64, PackageError> {
     let position = Rc::new(Cell::new(0));
     let mut archive = tar::Archive::new(Counting { inner: stream, count: Rc::clone(&position) });
     let mut seen = Seen::default();
@@ -106,6 +115,13 @@ fn entries(stream: &mut dyn Read, limits: &Limits, visit: &mut Visit<'_>) -> Res
         };
         let bytes = entry.path_bytes().into_owned();
         let bytes = if is_file { bytes.as_slice() } else { bytes.strip_suffix(b"/").unwrap_or(&bytes) };
+        let bytes = match shape {
+            Shape::Package => bytes,
+            Shape::Plain => bytes.strip_prefix(b"./").unwrap_or(bytes),
+        };
+        if shape == Shape::Plain && !is_file && [&b""[..], b"."].contains(&bytes) {
+            continue;
+        }
         let name = name::checked(bytes)?;
         let too_large = |what, limit, found| PackageError::TooLarge { what, entry: name.to_owned(), limit, found };
         count += 1;
@@ -127,10 +143,14 @@ fn entries(stream: &mut dyn Read, limits: &Limits, visit: &mut Visit<'_>) -> Res
         after = name.to_owned();
         end = entry.raw_file_position() + size.div_ceil(BLOCK) * BLOCK;
         if is_file {
-            name::place(name)?;
+            if shape == Shape::Package {
+                name::place(name)?;
+            }
             visit_whole(name, size, &mut entry, visit)?;
         } else {
-            name::check_directory(name)?;
+            if shape == Shape::Package {
+                name::check_directory(name)?;
+            }
             if size != 0 {
                 let problem = format!("a directory with {size} bytes of content");
                 return Err(PackageError::Damaged { after, problem });
@@ -205,6 +225,8 @@ struct Seen {
     files: BTreeSet<String>,
     directories: BTreeSet<String>,
     implied: BTreeSet<String>,
+    /// Every name in small letters, with how it was written first.
+    small: BTreeMap<String, String>,
 }
 
 impl Seen {
@@ -213,6 +235,18 @@ impl Seen {
         let taken = self.files.contains(name) || self.directories.contains(name);
         if taken || (is_file && self.implied.contains(name)) {
             return Err(twice(name));
+        }
+        // They would be one file where somebody unpacks the package on a system that knows no difference.
+        for written in std::iter::once(name).chain(name::ancestors(name)) {
+            match self.small.entry(written.to_lowercase()) {
+                Entry::Vacant(place) => {
+                    place.insert(written.to_owned());
+                }
+                Entry::Occupied(place) if place.get() == written => break,
+                Entry::Occupied(place) => {
+                    return Err(PackageError::CaseCollision { entry: written.to_owned(), other: place.get().clone() });
+                }
+            }
         }
         for above in name::ancestors(name) {
             if self.files.contains(above) {

@@ -13,6 +13,7 @@ use tar::{EntryType, Header};
 
 use crate::{
     Entry, MANIFEST, Manifest, PackageError, SUMS,
+    archive::Shape,
     manifest::Destinations,
     migration,
     name::{self, Place},
@@ -55,7 +56,7 @@ pub fn build(directory: &Path, out: &Path) -> Result<Built, PackageError> {
     let manifest = texts.get(MANIFEST).ok_or(PackageError::Missing { entry: MANIFEST })?;
     let manifest =
         String::from_utf8(manifest.clone()).map_err(|_| PackageError::NotText { entry: MANIFEST.to_owned() })?;
-    Manifest::parse(&manifest)?.check(&entries, Destinations::Anywhere)?;
+    Manifest::parse(&manifest)?.check(&entries, Shape::Package, Destinations::Anywhere)?;
     migration::collect(&entries, &texts)?;
 
     // Beside the target, so that it can be renamed; hidden, so that no pattern for packages picks it up.

@@ -78,6 +78,16 @@ pub enum PackageError {
         /// The name.
         entry: String,
     },
+    /// Two names differ in the case of letters alone.
+    #[error(
+        "entries `{other}` and `{entry}` differ in the case of letters alone: expected names that no system mixes up"
+    )]
+    CaseCollision {
+        /// The later one.
+        entry: String,
+        /// The earlier one.
+        other: String,
+    },
     /// An entry carries the setuid, setgid or sticky bit.
     #[error("entry `{entry}` has mode {found:04o}: expected no setuid, setgid or sticky bit")]
     SpecialMode {
@@ -198,6 +208,14 @@ pub enum PackageError {
         /// From the archive.
         found: String,
     },
+    /// A manifest that lies beside an archive is for another one.
+    #[error("the manifest is for another archive: expected sha256 {expected}, found {found}")]
+    OtherArchive {
+        /// From the manifest.
+        expected: String,
+        /// Of the archive.
+        found: String,
+    },
     /// A key of the policy is none.
     #[error("`package.trusted_keys` has `{found}`: expected a public minisign key, 56 characters that begin with `RW`")]
     TrustedKey {
@@ -238,7 +256,7 @@ impl PackageError {
                 "if the publisher told you this key, add the second line of its `.pub` file to `package.trusted_keys` in \
                  the inventory"
             }
-            Self::Forged { .. } | Self::Claim { .. } => {
+            Self::Forged { .. } | Self::Claim { .. } | Self::OtherArchive { .. } => {
                 "do not install it: fetch archive and signature again from the publisher"
             }
             Self::Signature { .. } => "fetch the `.minisig` file again, or make it with `rollup pkg sign`",
@@ -247,7 +265,11 @@ impl PackageError {
             Self::Truncated { .. } | Self::Damaged { .. } | Self::Checksum { .. } => {
                 "compare the file's sha256 with the publisher's and fetch it again"
             }
-            Self::TrailingData { .. } | Self::EntryType { .. } | Self::Duplicate { .. } | Self::SpecialMode { .. } => {
+            Self::TrailingData { .. }
+            | Self::EntryType { .. }
+            | Self::Duplicate { .. }
+            | Self::CaseCollision { .. }
+            | Self::SpecialMode { .. } => {
                 "rebuild the package with `rollup pkg build`; if it came from elsewhere, do not trust it"
             }
             Self::EntryName { .. } | Self::Layout { .. } | Self::Missing { .. } => {

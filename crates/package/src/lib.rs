@@ -34,7 +34,7 @@ pub use finding::{CHECKS, accepted};
 pub use hooks::RunHooks;
 pub use manifest::{Component, LayoutChoice, Manifest};
 pub use name::{MANIFEST, SUMS};
-pub use read::{Compression, Entry, Listing, read};
+pub use read::{Compression, Entry, Listing, read, read_beside};
 pub use sign::{Keys, SecretFile, keygen, sign};
 pub use signature::signature_path;
 pub use unpack::unpack_checked;

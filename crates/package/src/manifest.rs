@@ -9,7 +9,7 @@ use rollup_model::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{PackageError, read::Entry, version};
+use crate::{PackageError, archive::Shape, read::Entry, version};
 
 /// The only format there is.
 const FORMAT: u32 = 1;
@@ -32,6 +32,9 @@ pub struct Manifest {
     /// `any`, or what `uname -m` says on the nodes.
     #[serde(default = "any")]
     pub architecture: String,
+    /// SHA-256 of the archive, for a manifest that lies beside somebody else's; refused in a package's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive_sha256: Option<String>,
     /// Units in the order in which they start. For information: the inventory decides.
     #[serde(default)]
     pub units: Vec<String>,
@@ -111,6 +114,7 @@ impl Manifest {
     pub(crate) fn check(
         &self,
         entries: &BTreeMap<String, Entry>,
+        shape: Shape,
         destinations: Destinations<'_>,
     ) -> Result<(), PackageError> {
         if self.format != FORMAT {
@@ -122,7 +126,7 @@ impl Manifest {
         let mut problems = self.check_header();
         let mut seen = BTreeSet::new();
         for component in &self.components {
-            component.check(entries, destinations, &mut problems);
+            component.check(entries, shape, destinations, &mut problems);
             if !seen.insert(component.destination.as_str()) {
                 let message =
                     format!("destination `{}` occurs twice: expected every destination once", component.destination);
@@ -135,9 +139,12 @@ impl Manifest {
                 problems.push(Diagnostic::new(message));
             }
         }
-        self.check_places(entries, destinations, &mut problems);
+        if shape == Shape::Package {
+            self.check_whole(entries, &mut problems);
+        }
+        self.check_places(destinations, &mut problems);
         for hook in &self.hooks {
-            if !hook.run.starts_with("hooks/") || !entries.contains_key(&hook.run) {
+            if (shape == Shape::Package && !hook.run.starts_with("hooks/")) || !entries.contains_key(&hook.run) {
                 let message = format!("hook `{}`: expected a file of the package below `hooks/`, found none", hook.run);
                 problems.push(Diagnostic::new(message));
             }
@@ -148,21 +155,25 @@ impl Manifest {
         if problems.is_empty() { Ok(()) } else { Err(PackageError::Manifest { problems }) }
     }
 
-    /// What is placed must be all of the payload, and only that; what is kept and how it is laid out must make sense.
-    fn check_places(
-        &self,
-        entries: &BTreeMap<String, Entry>,
-        destinations: Destinations<'_>,
-        problems: &mut Vec<Diagnostic>,
-    ) {
+    /// What is placed must be all of the payload; and no archive can hold its own checksum.
+    fn check_whole(&self, entries: &BTreeMap<String, Entry>, problems: &mut Vec<Diagnostic>) {
         let placed: BTreeSet<_> = self.components.iter().map(|component| component.source.as_str()).collect();
         let unplaced = entries.keys().filter(|name| name.starts_with("payload/") && !placed.contains(name.as_str()));
         for name in unplaced.take(10) {
-            let problem = Diagnostic::new(format!("`{name}` is in the package, and no component places it"));
-            problems.push(problem.hint(
-                "add a `[[components]]` table for it, or leave the file out; what only hooks need goes to `hooks/`",
-            ));
+            let hint =
+                "add a `[[components]]` table for it, or leave the file out; what only hooks need goes to `hooks/`";
+            let message = format!("`{name}` is in the package, and no component places it");
+            problems.push(Diagnostic::new(message).hint(hint));
         }
+        if self.archive_sha256.is_some() {
+            let problem =
+                Diagnostic::new("`archive_sha256` is set: expected it only beside an archive without manifest");
+            problems.push(problem.hint("remove the line; `rollup pkg sign` vouches for a package"));
+        }
+    }
+
+    /// What is kept and how it is laid out must make sense.
+    fn check_places(&self, destinations: Destinations<'_>, problems: &mut Vec<Diagnostic>) {
         for kept in &self.keep {
             if let Err(problem) = check_destination(kept.strip_suffix('/').unwrap_or(kept)) {
                 let message =
@@ -231,7 +242,13 @@ impl Manifest {
 }
 
 impl Component {
-    fn check(&self, entries: &BTreeMap<String, Entry>, destinations: Destinations<'_>, problems: &mut Vec<Diagnostic>) {
+    fn check(
+        &self,
+        entries: &BTreeMap<String, Entry>,
+        shape: Shape,
+        destinations: Destinations<'_>,
+        problems: &mut Vec<Diagnostic>,
+    ) {
         let source = &self.source;
         let mut complain = |message: String, hint: Option<String>| {
             let problem = Diagnostic::new(format!("component `{source}`: {message}"));
@@ -240,8 +257,10 @@ impl Component {
                 None => problem,
             });
         };
-        if !source.starts_with("payload/") || !entries.contains_key(source) {
-            complain("expected a file of the package below `payload/`, found none".to_owned(), None);
+        let (there, within) = (entries.contains_key(source), shape == Shape::Plain || source.starts_with("payload/"));
+        if !there || !within {
+            let place = if shape == Shape::Plain { "the archive" } else { "the package below `payload/`" };
+            complain(format!("expected a file of {place}, found none"), None);
         }
         if let Err(problem) = check_destination(&self.destination) {
             complain(

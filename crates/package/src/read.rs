@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     MANIFEST, Manifest, PackageError, SUMS,
-    archive::{self, Limits, Scanned},
+    archive::{self, Limits, Scanned, Shape},
     manifest::{Destinations, LayoutChoice},
     migration,
     name::{self, Place},
@@ -58,6 +58,8 @@ pub struct Listing {
     pub compression: Compression,
     /// The manifest as its author wrote it.
     pub manifest: Manifest,
+    /// SHA-256 of the manifest's text, hex.
+    pub manifest_sha256: String,
     /// Every file by its path, `SHA256SUMS` included.
     pub entries: BTreeMap<String, Entry>,
 }
@@ -67,38 +69,63 @@ pub struct Listing {
 /// # Errors
 /// The first reason to refuse the package; mistakes of the manifest all at once.
 pub fn read(path: &Path, policy: &PackagePolicy) -> Result<(Release, Listing), PackageError> {
-    read_within(path, policy, &Limits::default())
+    read_within(path, None, policy, &Limits::default())
+}
+
+/// Reads somebody else's archive, which has no manifest, by one that lies beside it: components name the archive's own
+/// files. What is in such an archive is as trusted as its signature, or as whoever wrote the manifest's `archive_sha256`.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_beside(path: &Path, manifest: &Path, policy: &PackagePolicy) -> Result<(Release, Listing), PackageError> {
+    read_within(path, Some(manifest), policy, &Limits::default())
 }
 
 pub(crate) fn read_within(
     path: &Path,
+    beside: Option<&Path>,
     policy: &PackagePolicy,
     limits: &Limits,
 ) -> Result<(Release, Listing), PackageError> {
     let standing = signature::check(path, policy)?;
-    let mut contents = Contents::default();
-    let scanned = archive::scan(path, limits, &mut |name, size, content| contents.take(name, size, content))?;
+    let shape = if beside.is_some() { Shape::Plain } else { Shape::Package };
+    let mut contents = Contents { shape, ..Contents::default() };
+    let scanned = archive::scan(path, shape, limits, &mut |name, size, content| contents.take(name, size, content))?;
     let Contents { entries, mut texts, .. } = contents;
-    let sums = text(&mut texts, SUMS)?;
-    // Nothing that the package says about itself is believed before its checksums agree.
-    sums::compare(&sums, &entries)?;
-    let manifest = Manifest::parse(&text(&mut texts, MANIFEST)?)?;
-    manifest.check(&entries, Destinations::Policy(policy))?;
-    let migrations = migration::collect(&entries, &texts)?;
+    let (manifest, manifest_sha256) = match beside {
+        None => {
+            let sums = text(&mut texts, SUMS)?;
+            // Nothing that the package says about itself is believed before its checksums agree.
+            sums::compare(&sums, &entries)?;
+            let sha256 = entries.get(MANIFEST).map(|entry| entry.sha256.clone()).unwrap_or_default();
+            (text(&mut texts, MANIFEST)?, sha256)
+        }
+        Some(beside) => {
+            let text = std::fs::read_to_string(beside).map_err(PackageError::file("read", beside))?;
+            let sha256 = hex(&Sha256::digest(&text));
+            (text, sha256)
+        }
+    };
+    let manifest = Manifest::parse(&manifest)?;
+    manifest.check(&entries, shape, Destinations::Policy(policy))?;
+    if let Some(expected) = manifest.archive_sha256.as_ref().filter(|expected| **expected != scanned.sha256) {
+        return Err(PackageError::OtherArchive { expected: expected.clone(), found: scanned.sha256 });
+    }
+    let migrations = match shape {
+        Shape::Package => migration::collect(&entries, &texts)?,
+        Shape::Plain => Vec::new(),
+    };
     let mut release = release(path, &scanned, &manifest, &entries, migrations)?;
+    release.plain = shape == Shape::Plain;
     if let Standing::Trusted { signer, archive_sha256, claims } = standing {
         // The file may have been replaced since it was verified: then nothing that was verified is true.
         if archive_sha256 != release.archive_sha256 {
             return Err(PackageError::Changed { path: path.to_owned() });
         }
-        claims.hold(
-            &release.name,
-            &release.version,
-            &entries.get(MANIFEST).map(|e| e.sha256.clone()).unwrap_or_default(),
-        )?;
+        claims.hold(&release.name, &release.version, &manifest_sha256)?;
         release.signer = Some(signer);
     }
-    Ok((release, Listing { compression: scanned.compression, manifest, entries }))
+    Ok((release, Listing { compression: scanned.compression, manifest, manifest_sha256, entries }))
 }
 
 fn release(
@@ -117,8 +144,12 @@ fn release(
             Some(release::Layout { root: root.clone(), version: manifest.version.clone() })
         }
     };
-    let hook_files = entries.iter().filter(|(name, _)| name.starts_with("hooks/")).map(|(name, entry)| {
-        release::HookFile { source: name.clone(), sha256: entry.sha256.clone(), size: entry.size }
+    let is_run = |name: &str| manifest.hooks.iter().any(|hook| hook.run == name);
+    let of_hooks = |name: &str| name.starts_with("hooks/") || is_run(name);
+    let hook_files = entries.iter().filter(|(name, _)| of_hooks(name)).map(|(name, entry)| release::HookFile {
+        source: name.clone(),
+        sha256: entry.sha256.clone(),
+        size: entry.size,
     });
     let mut release = Release {
         name: manifest.name.clone(),
@@ -131,6 +162,7 @@ fn release(
         archive_sha256: scanned.sha256.clone(),
         unpacked_size: scanned.unpacked,
         signer: None,
+        plain: false,
         components: Vec::new(),
         layout,
         keep: manifest.keep.clone(),
@@ -161,16 +193,23 @@ fn release(
 }
 
 /// What the pass over the archive leaves: a checksum of everything, the content of little.
-#[derive(Default)]
 struct Contents {
+    shape: Shape,
     entries: BTreeMap<String, Entry>,
     texts: BTreeMap<String, Vec<u8>>,
     kept: u64,
 }
 
+impl Default for Contents {
+    fn default() -> Self {
+        Self { shape: Shape::Package, entries: BTreeMap::new(), texts: BTreeMap::new(), kept: 0 }
+    }
+}
+
 impl Contents {
     fn take(&mut self, name: &str, size: u64, content: &mut dyn Read) -> Result<(), PackageError> {
-        let limit = match name::place(name)? {
+        let place = if self.shape == Shape::Plain { Place::Payload } else { name::place(name)? };
+        let limit = match place {
             Place::Manifest | Place::Migration | Place::ContractMigration => Some(TEXT_LIMIT),
             Place::Sums => Some(SUMS_LIMIT),
             Place::Payload | Place::Hook => None,
@@ -240,7 +279,7 @@ mod tests {
         let out = directory.path().join("x.tar.gz");
         crate::build(&source, &out).unwrap();
         let policy = PackagePolicy { allow_unsigned: true, ..PackagePolicy::default() };
-        read_within(&out, &policy, limits).unwrap_err()
+        read_within(&out, None, &policy, limits).unwrap_err()
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tar::{EntryType, Header};
 
 use crate::{
     PackageError,
-    archive::{self, Limits},
+    archive::{self, Limits, Shape},
     read::hash,
 };
 
@@ -61,8 +61,9 @@ fn each(
     let path = Path::new(&release.archive);
     let changed = || PackageError::Changed { path: path.to_owned() };
     let expected: BTreeMap<&str, &str> = release.staged().map(|file| (file.source, file.sha256)).collect();
+    let shape = if release.plain { Shape::Plain } else { Shape::Package };
     let mut left = names.len();
-    let scanned = archive::scan(path, &Limits::default(), &mut |name, size, content| {
+    let scanned = archive::scan(path, shape, &Limits::default(), &mut |name, size, content| {
         if !names.contains(name) {
             return io::copy(content, &mut io::sink()).map(drop).map_err(PackageError::file("read", path));
         }

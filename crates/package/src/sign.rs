@@ -13,7 +13,7 @@ use minisign::{KeyPair, PublicKey, SecretKey, SecretKeyBox};
 use rollup_model::inventory::PackagePolicy;
 use zeroize::Zeroizing;
 
-use crate::{MANIFEST, PackageError, read, signature::Claims, signature_path};
+use crate::{PackageError, read, read_beside, signature::Claims, signature_path};
 
 /// A pair of keys that was made.
 #[derive(Debug)]
@@ -112,22 +112,29 @@ fn write_new(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), PackageError> {
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(PackageError::file("write", path))
 }
 
-/// Signs an archive: writes `ARCHIVE.minisig`, whose signed comment names package, version and the manifest's checksum.
+/// Signs an archive, with the manifest that lies beside it if it has none: writes `ARCHIVE.minisig`, whose signed comment names package, version and the manifest's checksum.
 /// Returns the file and the id of the key.
 ///
 /// # Errors
 /// Whatever [`read`] refuses but the lack of a signature: what would not be accepted is not signed. Also a key that does
 /// not open.
-pub fn sign(archive: &Path, key: &SecretFile, password: Option<String>) -> Result<(PathBuf, String), PackageError> {
+pub fn sign(
+    archive: &Path,
+    beside: Option<&Path>,
+    key: &SecretFile,
+    password: Option<String>,
+) -> Result<(PathBuf, String), PackageError> {
     let secret = key.open(password)?;
     let public = PublicKey::from_secret_key(&secret).map_err(|error| key.refuse(&error.to_string()))?;
     let anywhere =
         PackagePolicy { allow_unsigned: true, allowed_destinations: vec!["/".to_owned()], ..PackagePolicy::default() };
-    let (release, listing) = read(archive, &anywhere)?;
-    let manifest = listing.entries.get(MANIFEST).ok_or(PackageError::Missing { entry: MANIFEST })?;
+    let (release, listing) = match beside {
+        Some(manifest) => read_beside(archive, manifest, &anywhere)?,
+        None => read(archive, &anywhere)?,
+    };
     let file = archive.file_name().unwrap_or_default().to_string_lossy().replace(char::is_control, "?");
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let comment = Claims::comment(&release.name, &release.version, &manifest.sha256, &file, now);
+    let comment = Claims::comment(&release.name, &release.version, &listing.manifest_sha256, &file, now);
     let input = BufReader::new(File::open(archive).map_err(PackageError::file("read", archive))?);
     let signature =
         minisign::sign(Some(&public), &secret, input, Some(&comment), Some("signature of a rollup package"))

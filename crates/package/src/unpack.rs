@@ -11,7 +11,7 @@ use rollup_model::{Release, inventory::PackagePolicy};
 
 use crate::{
     Listing, PackageError,
-    archive::{self, Limits},
+    archive::{self, Limits, Shape},
     name::{self, Place},
     read::{hash, read},
 };
@@ -37,7 +37,7 @@ pub fn unpack_checked(
         }
         Err(error) => return Err(PackageError::file("read", directory)(error)),
     }
-    let scanned = archive::scan(path, &Limits::default(), &mut |name, _, content| {
+    let scanned = archive::scan(path, Shape::Package, &Limits::default(), &mut |name, _, content| {
         let expected = listing.entries.get(name);
         let written = write(&directory.join(name), name, content)?;
         // The file may have been replaced since it was checked: then nothing that was checked is true.

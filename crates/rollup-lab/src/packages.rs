@@ -209,6 +209,7 @@ fn assemble(all: &Variants, variant: &Variant, sources: &Path, classes: &Path, j
         version: variant.version.clone(),
         from_versions: variant.from_versions.clone(),
         architecture: "any".to_owned(),
+        archive_sha256: None,
         units: all.units.clone(),
         components,
         keep: Vec::new(),

@@ -33,6 +33,9 @@ pub struct Release {
     /// The trusted key that has signed the archive; none: the inventory accepts unsigned packages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signer: Option<Signer>,
+    /// The archive is somebody else's, and its manifest lay beside it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub plain: bool,
     /// Files it places.
     pub components: Vec<Component>,
     /// Where releases lie beside each other, when the package is laid out so.

@@ -270,6 +270,7 @@ fn release() -> Release {
         archive_sha256: "a".repeat(64),
         unpacked_size: 3000,
         signer: None,
+        plain: false,
         layout: None,
         keep: Vec::new(),
         obsolete: Vec::new(),

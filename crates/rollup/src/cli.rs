@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::typed::quoted_option;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rollup_model::{Lane, NodeName, PhaseId, RunId, StepId};
 
@@ -154,6 +155,9 @@ pub(crate) struct PrecheckArguments {
     /// Also check that this package fits
     #[arg(long, value_name = "FILE")]
     pub(crate) pkg: Option<PathBuf>,
+    /// The manifest of an archive that has none
+    #[arg(long, value_name = "FILE", requires = "pkg")]
+    pub(crate) manifest: Option<PathBuf>,
     /// How to print the findings
     #[arg(long, default_value = "human")]
     pub(crate) format: Format,
@@ -177,9 +181,19 @@ pub(crate) struct UpgradeArguments {
     /// The package to install
     #[arg(long, value_name = "FILE")]
     pub(crate) pkg: PathBuf,
+    /// The manifest of an archive that has none
+    #[arg(long, value_name = "FILE")]
+    pub(crate) manifest: Option<PathBuf>,
     /// A playbook of your own instead of the built-in `ha-upgrade`
     #[arg(long, value_name = "FILE")]
     pub(crate) playbook: Option<PathBuf>,
+}
+
+impl UpgradeArguments {
+    /// The package as it was typed.
+    pub(crate) fn package(&self) -> String {
+        quoted_option("--pkg", Some(&self.pkg)) + &quoted_option("--manifest", self.manifest.as_deref())
+    }
 }
 
 /// What a way back is made of.
@@ -421,14 +435,33 @@ pub(crate) enum Pkg {
     Inspect {
         /// The archive
         package: PathBuf,
+        /// The manifest of an archive that has none
+        #[arg(long, value_name = "FILE")]
+        manifest: Option<PathBuf>,
     },
     /// Check the signature, every entry and every checksum of a package
     Verify {
         /// The archive; its signature is ARCHIVE.minisig
         package: PathBuf,
+        /// The manifest of an archive that has none
+        #[arg(long, value_name = "FILE")]
+        manifest: Option<PathBuf>,
         /// Accept only what this public key has signed: the key, or its `.pub` file [default: the inventory's keys]
         #[arg(long = "key", value_name = "KEY")]
         keys: Vec<String>,
+    },
+    /// Show what a package would change on the nodes, and what somebody changed there by hand
+    Diff {
+        /// The archive
+        package: PathBuf,
+        /// Only this node
+        node: Option<NodeName>,
+        /// The manifest of an archive that has none
+        #[arg(long, value_name = "FILE")]
+        manifest: Option<PathBuf>,
+        /// Also what is as the package wants it
+        #[arg(long)]
+        all: bool,
     },
     /// Make the pair of keys that packages are signed with and verified by
     Keygen {
@@ -446,6 +479,9 @@ pub(crate) enum Pkg {
     Sign {
         /// The archive
         package: PathBuf,
+        /// The manifest of an archive that has none
+        #[arg(long, value_name = "FILE")]
+        manifest: Option<PathBuf>,
         /// The secret key, made by `rollup pkg keygen` or `minisign -G`
         #[arg(long, value_name = "FILE", default_value = "release.key")]
         secret: PathBuf,

@@ -87,7 +87,7 @@ fn warn(findings: &[Finding], screen: &Screen) {
 
 /// What was typed, so that it can be typed again.
 fn upgrade_command(upgrade: &UpgradeArguments, running: &Running) -> String {
-    let pkg = quoted_option("--pkg", Some(&upgrade.pkg));
+    let pkg = upgrade.package();
     let playbook = quoted_option("--playbook", upgrade.playbook.as_deref());
     let pause = running.pause_before.as_ref().map(|phase| format!(" --pause-before {phase}")).unwrap_or_default();
     format!("rollup upgrade{pkg}{playbook}{pause}")

@@ -3,16 +3,18 @@
 use std::{fs, path::Path};
 
 use package::{Listing, SecretFile};
-use rollup_model::{Release, inventory::PackagePolicy, release::HookPoint};
+use rollup_model::{NodeName, Release, inventory::PackagePolicy, release::HookPoint};
+use rollup_remote::ReadOnly;
 use rollup_ui::{bytes, pages};
 use serde_json::{Value, json};
+use service::{Change, Difference};
 
 use crate::{
     cli::{Cli, Pkg},
     exit::{self, Ended, Exit},
-    planning::{read_archive, refused},
+    planning::{read_archive, read_package, refused},
     screen::Screen,
-    site,
+    site::{self, Site},
     typed::{quoted, quoted_option},
 };
 
@@ -38,14 +40,15 @@ pub(crate) async fn run(cli: &Cli, pkg: &Pkg, screen: &Screen) -> Ended {
                 json!({ "key": keys.id, "public": keys.public, "secret_file": secret, "public_file": public });
             say(&document, &text, screen)
         }
-        Pkg::Sign { package: file, secret, password_file } => {
+        Pkg::Sign { package: file, manifest, secret, password_file } => {
             let key = SecretFile::read(secret).map_err(refused)?;
             let password = match key.has_password() {
                 true => Some(known_password(password_file.as_deref(), secret, file, screen)?),
                 false => None,
             };
-            let archive = file.clone();
-            let (signature, id) = blocking(move || package::sign(&archive, &key, password)).await?;
+            let (archive, manifest) = (file.clone(), manifest.clone());
+            let signed = blocking(move || package::sign(&archive, manifest.as_deref(), &key, password));
+            let (signature, id) = signed.await?;
             let text = format!("{}: {} signed with key {id}\n", signature.display(), file.display());
             say(&json!({ "archive": file, "signature": signature, "key": id }), &text, screen)
         }
@@ -56,13 +59,17 @@ pub(crate) async fn run(cli: &Cli, pkg: &Pkg, screen: &Screen) -> Ended {
             let text = format!("{}: {files} files, {size} bytes, sha256 {sha256}\n", archive.display());
             say(&json!({ "archive": archive, "files": files, "size": size, "sha256": sha256 }), &text, screen)
         }
-        Pkg::Inspect { package: file } => {
+        Pkg::Inspect { package: file, manifest } => {
             // Looking is free: what may be installed is the inventory's business.
-            let (release, listing) = read_archive(file, anything()).await?;
+            let (release, listing) = read_archive(file, manifest.as_deref(), anything()).await?;
             say(&json!({ "release": release, "entries": listing }), &portrait(&release, &listing, screen), screen)
         }
-        Pkg::Verify { package: file, keys } => {
-            let (release, _) = read_archive(file, policy(cli, keys, screen)?).await?;
+        Pkg::Diff { package: file, node, manifest, all } => {
+            let site = Site::load(&cli.global.inventory, cli.global.state_dir.as_deref(), screen.color())?;
+            diff(&site, file, manifest.as_deref(), node.as_ref(), *all, screen).await
+        }
+        Pkg::Verify { package: file, manifest, keys } => {
+            let (release, _) = read_archive(file, manifest.as_deref(), policy(cli, keys, screen)?).await?;
             let (name, version, sha256) = (&release.name, &release.version, &release.archive_sha256);
             let files = release.components.len();
             let signer = signer(&release);
@@ -75,6 +82,65 @@ pub(crate) async fn run(cli: &Cli, pkg: &Pkg, screen: &Screen) -> Ended {
             )
         }
     }
+}
+
+/// Nodes beside a package; both are asked at once.
+async fn diff(
+    site: &Site,
+    file: &Path,
+    manifest: Option<&Path>,
+    only: Option<&NodeName>,
+    all: bool,
+    screen: &Screen,
+) -> Ended {
+    if let Some(name) = only.filter(|name| !site.hosts.contains_key(*name)) {
+        let known: Vec<_> = site.hosts.keys().map(NodeName::as_str).collect();
+        return Err(Exit::usage(format!("there is no node `{name}`")).hint(format!("one of: {}", known.join(", "))));
+    }
+    let waiting = screen.waiting("comparing the nodes with the package");
+    let release = read_package(file, manifest, &site.inventory).await?;
+    let limit = site.inventory.limits.distribute.duration();
+    let asked = site.hosts.iter().filter(|(name, _)| only.is_none_or(|only| only == *name));
+    let answers = asked.map(|(name, host)| {
+        let release = &release;
+        async move { (name, service::diff(ReadOnly::new(host.as_ref()), release, limit).await) }
+    });
+    let answers = futures_util::future::join_all(answers).await;
+    drop(waiting);
+    let (mut document, mut page) = (serde_json::Map::new(), String::new());
+    for (name, answer) in answers {
+        let mut differences = answer.map_err(|error| {
+            Exit::new(exit::BLOCKED, format!("{name}: {error:#}")).hint("rollup precheck --only host")
+        })?;
+        let same = differences.iter().filter(|file| file.change == Change::Same && !file.by_hand).count();
+        let by_hand = differences.iter().filter(|file| file.by_hand).count();
+        if !all {
+            differences.retain(|file| file.change != Change::Same || file.by_hand);
+        }
+        let title =
+            format!("{name}: {same} files as {} {} has them, {by_hand} changed by hand", release.name, release.version);
+        let rows: Vec<_> = differences.iter().map(row).collect();
+        page += &format!("{title}\n");
+        if !rows.is_empty() {
+            page += &pages::table(&["change", "file", "now", "since the last install"], &rows, screen.out());
+        }
+        page.push('\n');
+        document.insert(name.to_string(), json!(differences));
+    }
+    say(&Value::Object(document), page.trim_end_matches('\n').to_owned().as_str(), screen)
+}
+
+fn row(file: &Difference) -> Vec<String> {
+    let change = match file.change {
+        Change::Add => "add",
+        Change::Replace => "replace",
+        Change::Attributes => "owner or mode",
+        Change::Remove => "remove",
+        Change::Keep => "keep",
+        Change::Same => "same",
+    };
+    let by_hand = if file.by_hand { "changed by hand" } else { "" };
+    vec![change.to_owned(), file.path.clone(), file.now.clone(), by_hand.to_owned()]
 }
 
 /// Work that reads or computes for seconds, off the threads that must answer.

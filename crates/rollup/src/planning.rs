@@ -39,23 +39,30 @@ pub(crate) fn absolute_package(file: &Path) -> Result<PathBuf, Exit> {
 /// Reads a package by a policy; the inner error says why it is not accepted.
 pub(crate) async fn read_accepted(
     file: &Path,
+    manifest: Option<&Path>,
     policy: PackagePolicy,
-) -> Result<Result<Release, package::PackageError>, Exit> {
-    let file = file.to_owned();
-    let read = tokio::task::spawn_blocking(move || package::read(&file, &policy).map(|(release, _)| release)).await;
-    read.map_err(|error| anyhow::Error::from(error).into())
+) -> Result<Result<(Release, package::Listing), package::PackageError>, Exit> {
+    let (file, manifest) = (file.to_owned(), manifest.map(Path::to_owned));
+    let read = tokio::task::spawn_blocking(move || match manifest {
+        Some(manifest) => package::read_beside(&file, &manifest, &policy),
+        None => package::read(&file, &policy),
+    });
+    read.await.map_err(|error| anyhow::Error::from(error).into())
 }
 
 /// Reads a package by a policy; also returns its entries.
-pub(crate) async fn read_archive(file: &Path, policy: PackagePolicy) -> Result<(Release, package::Listing), Exit> {
+pub(crate) async fn read_archive(
+    file: &Path,
+    manifest: Option<&Path>,
+    policy: PackagePolicy,
+) -> Result<(Release, package::Listing), Exit> {
     let file = absolute_package(file)?;
-    let read = tokio::task::spawn_blocking(move || package::read(&file, &policy)).await;
-    read.map_err(|error| Exit::from(anyhow::Error::from(error)))?.map_err(refused)
+    read_accepted(&file, manifest, policy).await?.map_err(refused)
 }
 
 /// Reads the package with every check that needs no node (PKG-1, PKG-4).
-pub(crate) async fn read_package(file: &Path, inventory: &Inventory) -> Result<Release, Exit> {
-    let (release, _) = read_archive(file, inventory.package.clone()).await?;
+pub(crate) async fn read_package(file: &Path, manifest: Option<&Path>, inventory: &Inventory) -> Result<Release, Exit> {
+    let (release, _) = read_archive(file, manifest, inventory.package.clone()).await?;
     Ok(release)
 }
 
@@ -128,7 +135,7 @@ pub(crate) async fn plan_upgrade(site: &Site, typed: &UpgradeArguments, screen: 
     let playbook = read_playbook(typed.playbook.as_ref(), screen.color())?;
     let waiting = screen.waiting("reading the package and the facts of all nodes");
     refuse_when_locked(site, screen).await?;
-    let mut release = read_package(&typed.pkg, &site.inventory).await?;
+    let mut release = read_package(&typed.pkg, typed.manifest.as_deref(), &site.inventory).await?;
     let examined = site.examine(Some(&release), Stage::Fresh).await;
     release.obsolete = service::obsolete(&release, &examined.facts);
     drop(waiting);
@@ -137,17 +144,13 @@ pub(crate) async fn plan_upgrade(site: &Site, typed: &UpgradeArguments, screen: 
         let count = errors.len();
         let page = screen.findings(&examined.findings);
         let error = format!("{count} check{} said no; nothing was changed", if count == 1 { "" } else { "s" });
-        let pkg = quoted_option("--pkg", Some(&typed.pkg));
+        let pkg = typed.package();
         return Err(Exit::new(BLOCKED, error)
             .page(page)
             .hint(format!("mend what is listed, then: rollup precheck{pkg}")));
     }
     let plan = compile(site, &playbook, &release, &examined).map_err(|exit| {
-        let again = format!(
-            "{}{}",
-            quoted_option("--playbook", typed.playbook.as_deref()),
-            quoted_option("--pkg", Some(&typed.pkg))
-        );
+        let again = format!("{}{}", quoted_option("--playbook", typed.playbook.as_deref()), typed.package());
         exit.hint(format!("mend the playbook, then: rollup plan{again}"))
     })?;
     Ok(Planned { plan, findings: examined.findings })

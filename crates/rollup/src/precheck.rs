@@ -48,8 +48,10 @@ pub(crate) async fn precheck(
         })
         .cloned()
         .collect();
-    let (examined, package) =
-        tokio::join!(rollup_engine::gather(&subjects, &site.hosts, &site.inventory), read(pkg.as_deref(), &site));
+    let (examined, package) = tokio::join!(
+        rollup_engine::gather(&subjects, &site.hosts, &site.inventory),
+        read(pkg.as_deref(), asked.manifest.as_deref(), &site)
+    );
     let (release, accepted) = package?;
     let moment = Moment::now(Stage::Fresh);
     let examined = rollup_engine::judge(&subjects, examined, &site.inventory, release.as_ref(), moment);
@@ -69,9 +71,13 @@ pub(crate) async fn precheck(
 }
 
 /// Reads the package while the nodes are asked. One that is not accepted is a finding, and the nodes are judged without it.
-async fn read(file: Option<&Path>, site: &Site) -> Result<(Option<Release>, Option<Finding>), Exit> {
+async fn read(
+    file: Option<&Path>,
+    manifest: Option<&Path>,
+    site: &Site,
+) -> Result<(Option<Release>, Option<Finding>), Exit> {
     let Some(file) = file else { return Ok((None, None)) };
-    let read = read_accepted(file, site.inventory.package.clone()).await?;
+    let read = read_accepted(file, manifest, site.inventory.package.clone()).await?.map(|(release, _)| release);
     let accepted = package::accepted(file, read.as_ref());
     Ok((read.ok(), Some(accepted)))
 }

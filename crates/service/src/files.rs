@@ -85,7 +85,7 @@ pub async fn look(host: ReadOnly<'_>, paths: &[String], limit: Duration) -> Resu
 
 /// How a path must be when the package is installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Wanted {
+pub(crate) enum Wanted {
     Is(Placed),
     /// Anything but nothing: what is there stays.
     Kept(Placed),
@@ -107,7 +107,7 @@ impl Wanted {
 }
 
 /// Everything that a package wants on a node, by path.
-fn wanted(release: &Release) -> BTreeMap<String, Wanted> {
+pub(crate) fn wanted(release: &Release) -> BTreeMap<String, Wanted> {
     let file = |sha256: &str, mode: &str, owner: &str, group: &str| Placed::File {
         sha256: sha256.to_owned(),
         mode: mode.trim_start_matches('0').to_owned(),

@@ -3,6 +3,7 @@
 //! Owns stopping and starting units, and replacing files atomically. It must not know how a package is packed: it takes
 //! staged files by the list that the plan carries.
 
+mod diff;
 mod files;
 mod record;
 mod subject;
@@ -11,6 +12,7 @@ mod units;
 use rollup_engine::Registry;
 use rollup_model::plan::Impact;
 
+pub use diff::{Change, Difference, diff};
 pub use files::{Install, Installed, Placed, look};
 pub use record::{Recorded, read as read_record};
 pub use subject::{ServiceFacts, ServiceSubject, obsolete};

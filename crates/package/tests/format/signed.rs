@@ -32,7 +32,7 @@ impl Signed {
     }
 
     pub(crate) fn sign(&self) {
-        sign(&self.archive, &SecretFile::read(&self.path("key")).unwrap(), None).unwrap();
+        sign(&self.archive, None, &SecretFile::read(&self.path("key")).unwrap(), None).unwrap();
     }
 
     /// Reads the archive where only this key is trusted.
@@ -164,11 +164,11 @@ fn pkg_2_a_key_with_a_password_opens_with_it_alone() {
     let key = SecretFile::read(&package.path("locked")).unwrap();
     assert!(key.has_password() && !SecretFile::read(&package.path("key")).unwrap().has_password());
     for wrong in [None, Some("open".to_owned())] {
-        let error = sign(&package.archive, &key, wrong).unwrap_err();
+        let error = sign(&package.archive, None, &key, wrong).unwrap_err();
         assert!(matches!(error, PackageError::SecretKey { .. }), "{error:?}");
         assert!(!signature_path(&package.archive).exists());
     }
-    let (path, id) = sign(&package.archive, &key, Some("open sesame".to_owned())).unwrap();
+    let (path, id) = sign(&package.archive, None, &key, Some("open sesame".to_owned())).unwrap();
     assert_eq!((path, &id), (signature_path(&package.archive), &made.id));
     assert_eq!(package.read(&made.public).unwrap().signer.unwrap().key, id);
 }
@@ -178,7 +178,7 @@ fn pkg_2_what_would_be_refused_is_not_signed() {
     let package = Signed::new();
     fs::write(&package.archive, "hello").unwrap();
     let key = SecretFile::read(&package.path("key")).unwrap();
-    assert!(matches!(sign(&package.archive, &key, None), Err(PackageError::NotAnArchive { .. })));
+    assert!(matches!(sign(&package.archive, None, &key, None), Err(PackageError::NotAnArchive { .. })));
     assert!(matches!(SecretFile::read(&package.path("pub")), Err(PackageError::SecretKey { .. })));
 }
 
@@ -237,7 +237,7 @@ mod minisign_itself {
         let signer = package.read(&key).unwrap().signer.unwrap();
         assert!(signer.comment.starts_with("timestamp:"), "{}", signer.comment);
         // And its key signs here.
-        let (_, id) = sign(&package.archive, &SecretFile::read(&secret).unwrap(), None).unwrap();
+        let (_, id) = sign(&package.archive, None, &SecretFile::read(&secret).unwrap(), None).unwrap();
         assert_eq!(id, signer.key);
         assert_eq!(package.read(&key).unwrap().signer.unwrap().key, id);
         edit(&package.archive, |bytes| bytes[100] ^= 1);
