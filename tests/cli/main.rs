@@ -4,6 +4,7 @@
 
 mod health;
 mod init;
+mod packages;
 mod precheck;
 
 use std::{

@@ -15,7 +15,7 @@ use crate::{
 };
 
 pub(crate) const SCENARIOS: &[Entry] = &[
-    Entry::new("package_is_sent_although_killed_cut_off_and_without_rsync", When::Always, sent),
+    Entry::new("package_is_sent_although_killed_without_rsync_and_cut_off", When::Always, sent),
     Entry::new("package_signed_laid_out_beside_the_last_compared_and_taken_back", When::Always, signed),
 ];
 
@@ -46,7 +46,7 @@ impl Source {
     }
 
     fn build(&self, bench: &Bench, name: &str) -> Result<PathBuf> {
-        let archive = self.dir.with_file_name(name);
+        let archive = self.dir.with_extension(name);
         let (dir, out) = (self.dir.display().to_string(), archive.display().to_string());
         bench.rollup(&["pkg", "build", &dir, "-o", &out])?.expect(0)?;
         Ok(archive)
@@ -77,12 +77,11 @@ fn noise(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// `kill -9`, then a cut connection, both while the file is on its way; one node has no rsync.
+/// `kill -9` while rsync sends the file; then an operator without rsync goes on, and the connection is cut.
 fn sent(bench: &Bench) -> Result<()> {
     let source = Source::new(bench, &component("payload/noise", "/opt/orders/noise"), "")?;
     noise(&source.dir.join("payload/noise"))?;
     let archive = source.build(bench, "sent.tar.zst")?.display().to_string();
-    bench.lab.root_script("node-b", "mv /usr/bin/rsync /usr/bin/rsync.away")?;
     let mut child = bench.command(&["upgrade", "--yes", "--pkg", &archive]).spawn()?;
     bench.wait_for("step-started", "package.distribute@node-a", &mut child)?;
     on_its_way(bench)?;
@@ -93,7 +92,9 @@ fn sent(bench: &Bench) -> Result<()> {
         ensure!(bench.lab.root_script(node, is_placed)?.is_empty(), "a file was placed before anything stopped");
     }
     // It goes on, and every connection to node-b is cut while it does.
-    let child = bench.command(&["resume"]).spawn()?;
+    let mut resume = bench.command(&["resume"]);
+    resume.env("PATH", only(bench, &["ssh", "ip"])?);
+    let child = resume.spawn()?;
     pause(300);
     let cut = "systemctl stop ssh; pkill -f '[s]shd: ops' || true; sleep 1; systemctl start ssh";
     bench.lab.root_script("node-b", &format!("systemd-run --quiet --unit=cut-link sh -c \"sleep 0.2; {cut}\""))?;
@@ -123,6 +124,21 @@ fn sent(bench: &Bench) -> Result<()> {
     let unpacked: Vec<_> = hidden.filter(|name| name.to_string_lossy().starts_with(".unpacked")).collect();
     ensure!(unpacked.is_empty(), "the operator still has {unpacked:?}");
     Ok(())
+}
+
+/// A place for programs that has these and no others.
+fn only(bench: &Bench, programs: &[&str]) -> Result<PathBuf> {
+    let place = bench.state().with_extension("path");
+    fs::create_dir_all(&place)?;
+    for program in programs {
+        let of = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"].map(|dir| Path::new(dir).join(program));
+        let of = of.into_iter().find(|path| path.exists()).with_context(|| format!("expected {program}"))?;
+        let link = place.join(program);
+        if !link.exists() {
+            std::os::unix::fs::symlink(of, link)?;
+        }
+    }
+    Ok(place)
 }
 
 /// Waits until some of the large file has come to a node.

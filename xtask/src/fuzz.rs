@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: the fuzz target of keepalived's configuration, on the stable toolchain.
+//! `cargo xtask fuzz`: the fuzz targets, of keepalived's configuration and of packages, on the stable toolchain.
 //!
 //! libFuzzer needs counters in the code, which stable `-C` options put there; what needs nightly is the sanitizers, and
 //! safe code gains nothing from them. So neither nightly nor cargo-fuzz is needed, though it would find its layout here.
@@ -16,11 +16,30 @@ const INSTRUMENTED: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-covera
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares --cfg=fuzzing";
 
-/// Where the fuzz crate is.
-const CRATE: &str = "crates/keepalived/fuzz";
+/// What is fuzzed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Target {
+    /// keepalived's configuration.
+    Conf,
+    /// The archive of a package.
+    Archive,
+}
+
+impl Target {
+    /// Where the fuzz crate is, its program, and what the fuzzer is told beside its time.
+    fn parts(self) -> (&'static str, &'static str, &'static [&'static str]) {
+        match self {
+            Self::Conf => ("crates/keepalived/fuzz", "conf", &["-dict=conf.dict", "-max_len=4096"]),
+            Self::Archive => ("crates/package/fuzz", "archive", &["-max_len=32768"]),
+        }
+    }
+}
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
+    /// What to fuzz.
+    #[arg(value_enum, default_value_t = Target::Conf)]
+    target: Target,
     /// How long to search.
     #[arg(long, default_value_t = 60)]
     seconds: u32,
@@ -31,22 +50,25 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let root = crate::workspace();
+    let (of, name, words) = arguments.target.parts();
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from).join("fuzz");
-    let program = build(&root, &target)?;
+    let program = build(&root.join(of), &target, name)?;
     let mut command = Command::new(program);
-    command.current_dir(root.join(CRATE));
+    command.current_dir(root.join(of));
     if let Some(input) = &arguments.input {
         command.arg(fs::canonicalize(input).with_context(|| format!("cannot find {}", input.display()))?);
         return Ok(if command.status()?.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
-    let (corpus, found) = (target.join("corpus"), target.join("found"));
+    let (corpus, found) = (target.join("corpus").join(name), target.join("found"));
     for folder in [&corpus, &found] {
         fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     }
     crate::step(&format!("searching for {} s", arguments.seconds));
     let output = command
         .arg(&corpus)
-        .args(["seeds/conf", "-dict=conf.dict", "-max_len=4096", "-timeout=10", "-print_final_stats=1"])
+        .arg(format!("seeds/{name}"))
+        .args(words)
+        .args(["-timeout=10", "-print_final_stats=1"])
         .arg(format!("-max_total_time={}", arguments.seconds))
         .arg(format!("-artifact_prefix={}/", found.display()))
         .stdout(Stdio::null())
@@ -67,19 +89,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 /// Builds the target and says where it is.
-fn build(root: &Path, target: &Path) -> Result<PathBuf> {
+fn build(of: &Path, target: &Path, name: &str) -> Result<PathBuf> {
     crate::step("building the fuzz target");
     // Named, so that build scripts, which are for the host, get no counters.
     let host = host()?;
     let status = Command::new(crate::cargo())
-        .current_dir(root.join(CRATE))
+        .current_dir(of)
         .env("RUSTFLAGS", INSTRUMENTED)
         .args(["build", "--quiet", "--release", "--locked", "--target", &host, "--target-dir"])
         .arg(target)
         .status()
         .context("cannot run cargo")?;
     ensure!(status.success(), "the fuzz target cannot be built\nhint: libFuzzer is C++; apt-get install g++");
-    Ok(target.join(host).join("release/conf"))
+    Ok(target.join(host).join("release").join(name))
 }
 
 fn host() -> Result<String> {

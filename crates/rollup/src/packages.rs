@@ -186,7 +186,7 @@ fn public_key(typed: &str) -> Result<String, Exit> {
     if !Path::new(typed).is_file() {
         return Ok(typed.to_owned());
     }
-    let text = fs::read_to_string(typed)?;
+    let text = String::from_utf8_lossy(&fs::read(typed)?).into_owned();
     // The first line is a comment.
     let line = text.lines().find(|line| line.starts_with("RW"));
     line.map(str::to_owned).ok_or_else(|| {

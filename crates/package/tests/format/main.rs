@@ -4,6 +4,7 @@
 
 mod built;
 mod manifests;
+mod plain;
 mod refusals;
 mod sample;
 mod signed;

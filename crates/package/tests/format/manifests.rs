@@ -219,3 +219,23 @@ fn upg_4_capabilities_are_one_word() {
         assert!(found.len() == 1 && found[0].contains("capabilities"), "{found:?}");
     }
 }
+
+#[test]
+fn pkg_1_the_schema_has_every_key_and_no_other() {
+    let schema: serde_json::Value = serde_json::from_str(include_str!("../../../../docs/package.schema.json")).unwrap();
+    let text = "format = 1\nname = \"x\"\nversion = \"1\"\narchive_sha256 = \"\"\nlayout = { kind = \"symlink\", root = \"/o\" }\n\
+        [[components]]\nsource = \"s\"\ndestination = \"/d\"\nowner = \"o\"\ngroup = \"g\"\nmode = \"0644\"\ncapabilities = \"c\"\n\
+        [[hooks]]\non = \"pre-start\"\nrun = \"r\"\nlimit = \"1s\"\n";
+    let manifest: package::Manifest = toml::from_str(text).unwrap();
+    let written = serde_json::to_value(&manifest).unwrap();
+    let keys = |value: &serde_json::Value| {
+        value.as_object().unwrap().keys().cloned().collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(keys(&written), keys(&schema["properties"]));
+    let of = |list: &str| (keys(&written[list][0]), keys(&schema["properties"][list]["items"]["properties"]));
+    for list in ["components", "hooks"] {
+        let (written, told) = of(list);
+        assert_eq!(written, told, "{list}");
+    }
+    assert_eq!(keys(&written["layout"]), keys(&schema["properties"]["layout"]["oneOf"][1]["properties"]));
+}
