@@ -66,37 +66,75 @@ pub(crate) enum Shape {
 
 /// Passes over the archive once.
 pub(crate) fn scan(path: &Path, shape: Shape, limits: &Limits, visit: &mut Visit<'_>) -> Result<Scanned, PackageError> {
-    let file = File::open(path).map_err(PackageError::file("read", path))?;
-    let mut input = BufReader::with_capacity(128 * 1024, Hashing { inner: file, hash: Sha256::new(), count: 0 });
-    let start = input.fill_buf().map_err(PackageError::file("read", path))?;
-    let compression = match start {
-        [0x1f, 0x8b, ..] => Compression::Gzip,
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Compression::Zstd,
-        [] => return Err(PackageError::NotAnArchive { path: path.to_owned(), found: "an empty file".to_owned() }),
-        other => {
-            let found = format!("`{}`", hex(&other[..other.len().min(4)]));
-            return Err(PackageError::NotAnArchive { path: path.to_owned(), found });
-        }
-    };
-    let unpacked = match compression {
-        Compression::Gzip => entries(&mut flate2::bufread::GzDecoder::new(&mut input), shape, limits, visit)?,
-        Compression::Zstd => {
-            let damaged =
-                |error: io::Error| PackageError::Damaged { after: "(start)".to_owned(), problem: error.to_string() };
-            let mut decoder = zstd::stream::read::Decoder::with_buffer(&mut input).map_err(damaged)?.single_frame();
-            decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(damaged)?;
-            entries(&mut decoder, shape, limits, visit)?
-        }
-    };
+    let mut input = open(path, Some(Sha256::new()))?;
+    let compression = compression(path, &mut input)?;
+    let unpacked = decompress(&mut input, compression, |stream| entries(stream, shape, limits, &|| false, visit))?;
     if !input.fill_buf().map_err(PackageError::file("read", path))?.is_empty() {
         return Err(PackageError::TrailingData { found: "more bytes after the compressed data" });
     }
     let Hashing { hash, count, .. } = input.into_inner();
-    Ok(Scanned { compression, size: count, sha256: hex(&hash.finalize()), unpacked })
+    let sha256 = hash.map(|hash| hex(&hash.finalize())).unwrap_or_default();
+    Ok(Scanned { compression, size: count, sha256, unpacked })
+}
+
+/// Passes over an archive that was scanned before, until `enough` says so. What comes after that is not looked at, and the
+/// archive as a whole is not hashed: the visitor knows what each file must be.
+pub(crate) fn pick(
+    path: &Path,
+    shape: Shape,
+    enough: &dyn Fn() -> bool,
+    visit: &mut Visit<'_>,
+) -> Result<(), PackageError> {
+    let mut input = open(path, None)?;
+    let compression = compression(path, &mut input)?;
+    decompress(&mut input, compression, |stream| entries(stream, shape, &Limits::default(), enough, visit)).map(drop)
+}
+
+type Input = BufReader<Hashing<File>>;
+
+fn open(path: &Path, hash: Option<Sha256>) -> Result<Input, PackageError> {
+    let inner = File::open(path).map_err(PackageError::file("read", path))?;
+    Ok(BufReader::with_capacity(128 * 1024, Hashing { inner, hash, count: 0 }))
+}
+
+/// By the first bytes, whatever the name says.
+fn compression(path: &Path, input: &mut Input) -> Result<Compression, PackageError> {
+    match input.fill_buf().map_err(PackageError::file("read", path))? {
+        [0x1f, 0x8b, ..] => Ok(Compression::Gzip),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Ok(Compression::Zstd),
+        [] => Err(PackageError::NotAnArchive { path: path.to_owned(), found: "an empty file".to_owned() }),
+        other => {
+            let found = format!("`{}`", hex(&other[..other.len().min(4)]));
+            Err(PackageError::NotAnArchive { path: path.to_owned(), found })
+        }
+    }
+}
+
+fn decompress(
+    input: &mut Input,
+    compression: Compression,
+    read: impl FnOnce(&mut dyn Read) -> Result<u64, PackageError>,
+) -> Result<u64, PackageError> {
+    match compression {
+        Compression::Gzip => read(&mut flate2::bufread::GzDecoder::new(input)),
+        Compression::Zstd => {
+            let damaged =
+                |error: io::Error| PackageError::Damaged { after: "(start)".to_owned(), problem: error.to_string() };
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(input).map_err(damaged)?.single_frame();
+            decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(damaged)?;
+            read(&mut decoder)
+        }
+    }
 }
 
 /// Passes over the tar stream; returns the bytes of all files.
-fn entries(stream: &mut dyn Read, shape: Shape, limits: &Limits, visit: &mut Visit<'_>) -> Result<u64, PackageError> {
+fn entries(
+    stream: &mut dyn Read,
+    shape: Shape,
+    limits: &Limits,
+    enough: &dyn Fn() -> bool,
+    visit: &mut Visit<'_>,
+) -> Result<u64, PackageError> {
     let position = Rc::new(Cell::new(0));
     let mut archive = tar::Archive::new(Counting { inner: stream, count: Rc::clone(&position) });
     let mut seen = Seen::default();
@@ -105,6 +143,9 @@ fn entries(stream: &mut dyn Read, shape: Shape, limits: &Limits, visit: &mut Vis
     let tar_entries = archive.entries().map_err(|error| broken(&error, &after))?;
     // Raw: headers that rename or resize what follows are shown to us instead of obeyed.
     for entry in tar_entries.raw(true) {
+        if enough() {
+            return Ok(total);
+        }
         let mut entry = entry.map_err(|error| broken(&error, &after))?;
         let size = entry.size();
         let escaped = || String::from_utf8_lossy(&entry.path_bytes()).escape_debug().to_string();
@@ -263,17 +304,19 @@ impl Seen {
     }
 }
 
-/// Hashes and counts what is read through it.
+/// Hashes, where that is wanted, and counts what is read through it.
 struct Hashing<R> {
     inner: R,
-    hash: Sha256,
+    hash: Option<Sha256>,
     count: u64,
 }
 
 impl<R: Read> Read for Hashing<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
-        self.hash.update(&buffer[..read]);
+        if let Some(hash) = &mut self.hash {
+            hash.update(&buffer[..read]);
+        }
         self.count += read as u64;
         Ok(read)
     }

@@ -64,9 +64,13 @@ impl Action for Distribute {
                 format!("{}\t{}\t{basis}\n", file.sha256, file.source)
             })
             .collect();
-        let seed = Cmd::mutate("package.seed", &format!("{SUMS}{SEED}"), [cx.plan.staging()])
-            .stdin(Stdin::Bytes(list.into_bytes()))
-            .deadline(cx.inventory().limits.distribute.duration());
+        let seed = Cmd::mutate(
+            "package.seed",
+            &format!("{SUMS}{SEED}"),
+            [cx.plan.staging(), format!("{}.stat", release.record())],
+        )
+        .stdin(Stdin::Bytes(list.into_bytes()))
+        .deadline(cx.inventory().limits.distribute.duration());
         let said = cx.change()?.exec(&seed).await?.stdout;
         let mut lines = said.lines();
         let has_rsync = lines.next() == Some("rsync");

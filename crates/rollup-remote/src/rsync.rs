@@ -120,7 +120,7 @@ pub(crate) async fn run(
 
 /// Bytes of the files that are dealt with, from `      1,234,567  43%   12.01MB/s    0:00:07`.
 fn progress(piece: &str) -> Option<u64> {
-    let mut words = piece.trim_start().split_whitespace();
+    let mut words = piece.split_whitespace();
     let bytes = words.next()?.replace(',', "").parse().ok()?;
     words.next()?.ends_with('%').then_some(bytes)
 }

@@ -25,6 +25,17 @@ struct Directory {
     hooks: BTreeSet<String>,
 }
 
+impl Directory {
+    /// Hashes what has arrived of a list.
+    fn prove(&mut self, list: &str) {
+        for [sha256, name, _] in listed(list) {
+            if self.arrived.remove(name) {
+                self.proved.insert(name.to_owned(), sha256.to_owned());
+            }
+        }
+    }
+}
+
 /// The lines of a list, each a checksum, a name and perhaps more.
 fn listed(text: &str) -> Vec<[&str; 3]> {
     text.lines().map(|line| std::array::from_fn(|at| line.split('\t').nth(at).unwrap_or_default())).collect()
@@ -60,11 +71,8 @@ impl World {
                 for [sha256, name, _] in same {
                     directory.proved.insert(name.to_owned(), sha256.to_owned());
                 }
-                // What is asked for by name is what is sent: the stream itself is not looked into.
-                let wanted: BTreeSet<_> = lacking(self).lines().map(str::to_owned).collect();
-                if let Some(directory) = self.machine(node).staging.directories.get_mut(&dir) {
-                    directory.arrived.retain(|name| wanted.contains(name));
-                }
+                // What came with an earlier try is hashed with the rest.
+                directory.prove(&text);
                 Ok(format!("plain\n{}", lacking(self)))
             }
             "package.receive" => {
@@ -73,19 +81,18 @@ impl World {
                     return Some(Err(Failed::saying(2, "tar: tree: Cannot open: No such file or directory")));
                 };
                 let proved = &directory.proved;
-                directory.arrived = missing.into_iter().filter(|name| !proved.contains_key(name)).collect();
-                self.changed("package.received", node, "files");
+                // What is lacking is what is sent: the stream itself is not looked into.
+                let arrived = missing.into_iter().filter(|name| !proved.contains_key(name)).collect();
+                if std::mem::replace(&mut directory.arrived, arrived) != directory.arrived {
+                    self.changed("package.received", node, "files");
+                }
                 Ok(String::new())
             }
             "package.prove" => {
                 let Some(directory) = self.machine(node).staging.directories.get_mut(&dir) else {
                     return Some(Err(Failed::saying(1, "tree: No such file or directory")));
                 };
-                for [sha256, name, _] in listed(&text) {
-                    if directory.arrived.remove(name) {
-                        directory.proved.insert(name.to_owned(), sha256.to_owned());
-                    }
-                }
+                directory.prove(&text);
                 Ok(String::new())
             }
             "package.look-hooks" => {

@@ -29,10 +29,20 @@ const AIM_SCP: f64 = 0.5;
 const AIM_RSYNC: f64 = 1.1;
 const AIM_PEAK_KIB: u64 = 64 * 1024;
 
-/// Nothing but the way of a package to the nodes.
+/// Nothing but the way of a package to the nodes; `{install}` stands for what puts it in its place.
 const PLAYBOOK: &str = r#"format = 1
 name = "distribute"
 title = "bring the package to the nodes and remove it again"
+
+[[phase]]
+id = "precheck"
+title = "check"
+
+[[phase.step]]
+id = "precheck.run"
+title = "check the pair"
+on = "pair"
+uses = "precheck.run"
 
 [[phase]]
 id = "package"
@@ -44,7 +54,7 @@ title = "stage the package beside the running version and prove every file"
 on = "all"
 uses = "package.distribute"
 policy = { attempt_timeout = "limit:distribute" }
-
+{install}
 [[phase]]
 id = "clean"
 title = "clean"
@@ -54,6 +64,15 @@ id = "package.clean"
 title = "remove the staged package"
 on = "all"
 uses = "package.clean"
+"#;
+
+const INSTALL: &str = r#"
+[[phase.step]]
+id = "service.install"
+title = "put the files in their places"
+on = "all"
+uses = "service.install"
+policy = { attempt_timeout = "limit:distribute", verify_within = "limit:distribute" }
 "#;
 
 #[derive(Debug, Args)]
@@ -123,7 +142,7 @@ impl Bench {
         for round in 1..=arguments.rounds.max(1) {
             scp.push(self.scp(&archive)?);
             rsync.push(self.rsync(changed)?);
-            ours.push(self.with_rollup(&archive)?);
+            ours.push(self.with_rollup(&archive, "")?);
             for (name, all) in [("scp", &scp), ("rsync", &rsync), ("rollup", &ours)] {
                 if let Some(cost) = all.last() {
                     crate::say(&format!("   round {round}: {name:<6} {:.2} s, {} MiB", cost.seconds, cost.bytes >> 20));
@@ -157,52 +176,53 @@ impl Bench {
         Ok(path)
     }
 
-    /// Places the files of the running version on both nodes, and builds the package in which some of them differ.
+    /// Installs the running version on both nodes as an upgrade does, and builds the package in which some files differ.
     fn make(&self, files: usize, size: usize, changed: usize) -> Result<PathBuf> {
+        let old = self.build("1.0.0", files, size, 0)?;
+        self.with_rollup(&old, INSTALL)?;
+        fs::remove_file(old)?;
+        // As rsync itself would have left them: an archive has no times.
+        for node in NODES {
+            self.lab.root_script(node, &format!("cp -a {PLACED} {COPY}; touch -d @0 {COPY}/*; sync"))?;
+        }
+        self.build("2.0.0", files, size, changed)
+    }
+
+    fn build(&self, version: &str, files: usize, size: usize, changed: usize) -> Result<PathBuf> {
         let source = self.made("source")?;
         fs::create_dir_all(source.join("payload"))?;
-        let mut manifest = "format = 1\nname = \"bench\"\nversion = \"2.0.0\"\n".to_owned();
+        let mut manifest = format!("format = 1\nname = \"bench\"\nversion = \"{version}\"\n");
         for number in 0..files {
-            let (name, old) = (format!("{number}.jar"), noise(number as u64, size));
-            for node in NODES {
-                for place in [PLACED, COPY] {
-                    let path = self.lab.disk_path(node, place).join(&name);
-                    fs::create_dir_all(path.parent().context("a place is below another")?)?;
-                    fs::write(path, &old)?;
-                }
-            }
-            let new = if number < changed { noise((files + number) as u64, size) } else { old };
-            fs::write(source.join("payload").join(&name), new)?;
+            let seed = if number < changed { files + number } else { number };
+            let name = format!("{number}.jar");
+            fs::write(source.join("payload").join(&name), noise(seed as u64, size))?;
             manifest += &format!(
                 "[[components]]\nsource = \"payload/{name}\"\ndestination = \"{PLACED}/{name}\"\nowner = \"root\"\n\
                  group = \"root\"\nmode = \"0644\"\n"
             );
         }
         fs::write(source.join("rollup-package.toml"), manifest)?;
-        let archive = self.dir.join("bench.tar.zst");
+        let archive = self.dir.join(format!("bench-{version}.tar.zst"));
         let built = Command::new(&self.rollup).args(["pkg", "build"]).arg(&source).arg("-o").arg(&archive).status()?;
         ensure!(built.success(), "the package cannot be built");
         fs::remove_dir_all(&source)?;
-        // Both are found in the cache, or neither is.
-        ensure!(Command::new("sync").status()?.success(), "sync failed");
         Ok(archive)
     }
 
     /// Bytes that went over the operator's network so far, in both directions.
     fn travelled(&self) -> Result<u64> {
-        let output = self.lab.operator_command("cat").arg("/proc/net/dev").output()?;
+        // What has a master is a port of a bridge, and its bytes are the bridge's, too.
+        let script =
+            "for dir in /sys/class/net/*; do [ -e $dir/master ] || grep -H . $dir/statistics/[rt]x_bytes; done";
+        let output = self.lab.operator_command("sh").args(["-c", script]).output()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let lines = text.lines().filter_map(|line| line.split_once(':')).filter(|(name, _)| name.trim() != "lo");
-        let bytes = |words: &str| {
-            let words: Vec<u64> = words.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-            words.first().zip(words.get(8)).map_or(0, |(received, sent)| received + sent)
-        };
-        Ok(lines.map(|(_, words)| bytes(words)).sum())
+        let counted = text.lines().filter(|line| !line.contains("/net/lo/"));
+        Ok(counted.filter_map(|line| line.rsplit_once(':')?.1.parse::<u64>().ok()).sum())
     }
 
-    fn with_rollup(&self, archive: &Path) -> Result<Cost> {
+    fn with_rollup(&self, archive: &Path, install: &str) -> Result<Cost> {
         let (playbook, state) = (self.dir.join("distribute.toml"), self.dir.join("state"));
-        fs::write(&playbook, PLAYBOOK)?;
+        fs::write(&playbook, PLAYBOOK.replace("{install}", install))?;
         let _none = fs::remove_dir_all(&state);
         let mut command = self.lab.operator_command(&self.rollup);
         command.args(["upgrade", "--yes", "--pkg"]).arg(archive).arg("--playbook").arg(&playbook);

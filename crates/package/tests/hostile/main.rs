@@ -23,10 +23,10 @@ const MOST: u64 = 64 * 1024;
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    if let [flag, archive, target] = &words[..] {
-        if flag == "--read" {
-            return read(Path::new(archive), Path::new(target));
-        }
+    if let [flag, archive, target] = &words[..]
+        && flag == "--read"
+    {
+        return read(Path::new(archive), Path::new(target));
     }
     // Words of the test runner that ask for other tests.
     if words.iter().any(|word| word == "--list") || words.iter().any(|word| !word.starts_with('-')) {
