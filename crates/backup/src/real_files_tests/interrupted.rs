@@ -69,7 +69,7 @@ async fn a_take_that_was_killed_is_taken_again_bak_1() {
     let (plan, registry) = rig.plan(TAKE);
     let key = rig.inventory.service.root_key.clone().unwrap();
     let args = [plan.backup_dir(), "node-a".to_owned(), key];
-    let args = args.into_iter().chain(crate::files::paths(&plan).into_iter().map(str::to_owned));
+    let args = args.into_iter().chain(crate::files::paths(&plan));
     let cmd = Cmd::mutate("backup.take", SCRIPT, args);
     let archive = rig.file("node-a", "backups/sets").join(&plan.backup_set).join("node-a.partial/files.tar.zst");
     for _ in 0..3 {

@@ -194,7 +194,7 @@ fn pkg_2_a_signature_of_an_older_build_is_replaced() {
     assert_eq!(package.read(&package.public).unwrap().version, "2.0.1");
 }
 
-/// The same with Debian's own `minisign` at the other end.
+/// The same with Debian's own `minisign` at the other end (apt-get install minisign).
 #[cfg(feature = "real-minisign")]
 mod minisign_itself {
     use std::process::Command;
@@ -212,7 +212,7 @@ mod minisign_itself {
             };
         }
         command.stdin(std::process::Stdio::piped());
-        let mut child = command.spawn().expect("apt-get install minisign");
+        let mut child = command.spawn().unwrap();
         child.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
         child.wait().unwrap().success()
     }
