@@ -13,11 +13,12 @@ pub(crate) const NODES: [&str; 2] = ["node-a", "node-b"];
 pub(crate) const SETS: &str = "/var/backups/rollup";
 
 /// Everything on a node that a run could touch but for its own records, as one text. Directories count: one that is
-/// left behind is debris.
+/// left behind is debris. The config sync counts as resting while its timer has it run, which it does by itself.
 const SNAPSHOT: &str = r"
 find /opt/orders /etc /var/backups -xdev ! -path '/etc/ssl/*' -printf '%p %y %m %U %G %s %T@\n' 2>/dev/null | sort
 find /var/lib/postgresql -xdev -maxdepth 3 -printf '%p %y %m %U %G\n' | sort
-systemctl list-units --all --plain --no-legend --type=service,timer | awk '{print $1, $3, $4}' | grep -v -e user@ -e session -e systemd- | sort
+systemctl list-units --all --plain --no-legend --type=service,timer | awk '{print $1, $3, $4}' | grep -v -e user@ -e session -e systemd- |
+  sed -E -e 's/^(config-sync.service) (de)?activating .*/\1 inactive dead/' -e 's/^(config-sync.timer) active running/\1 active waiting/' | sort
 ip -o -4 addr show | awk '{print $2, $4}'
 ";
 
