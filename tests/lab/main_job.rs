@@ -1,9 +1,12 @@
 //! The main job: plan, then upgrade under traffic.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::bench::{Bench, Entry, When};
+use crate::{
+    bench::{Bench, Entry, When},
+    pair::NODES,
+};
 
 pub(crate) const SCENARIOS: &[Entry] = &[
     Entry::new("plan_shows_every_step_changes_nothing_and_is_what_runs", When::Always, plan_is_what_runs),
@@ -11,18 +14,12 @@ pub(crate) const SCENARIOS: &[Entry] = &[
     Entry::new("upgrade_twice_goes_there_and_back_again", When::Soak, twice),
 ];
 
-/// Everything on a node that an upgrade could touch, as one text.
-const SNAPSHOT: &str = r"
-find /opt/orders /etc /var/lib/rollup /var/backups -xdev ! -path '*/run/*' \( -type f -o -type l \) -printf '%p %m %U %G %s %T@\n' 2>/dev/null | sort
-systemctl list-units --all --plain --no-legend --type=service,timer | awk '{print $1, $3, $4}' | grep -v -e user@ -e session -e systemd- | sort
-ip -o -4 addr show | awk '{print $2, $4}'
-";
+/// What the product keeps on a node for itself, which no listing of a pair has.
+const OWN: &str = "find /var/lib/rollup -printf '%p %m %U %G %s %T@\n' 2>/dev/null | sort";
 
 fn plan_is_what_runs(bench: &Bench) -> Result<()> {
-    let snapshot = || -> Result<Vec<String>> {
-        ["node-a", "node-b"].iter().map(|node| bench.lab.root_script(node, SNAPSHOT)).collect()
-    };
-    let before = snapshot()?;
+    let own = || NODES.iter().map(|node| bench.lab.root_script(node, OWN)).collect::<Result<Vec<_>>>();
+    let before = (bench.listings()?, own()?);
     let package = bench.package("2.0.0");
     let shown = bench.rollup(&["plan", "--pkg", &package])?.expect(0)?;
     let plan: Value = serde_json::from_str(&bench.rollup(&["plan", "--pkg", &package, "--json"])?.expect(0)?.out)?;
@@ -38,7 +35,8 @@ fn plan_is_what_runs(bench: &Bench) -> Result<()> {
             .find(|line| [id, node, impact].iter().all(|word| line.split_whitespace().any(|w| w == *word)));
         ensure!(line.is_some(), "expected a line with {id}, {node} and {impact} in:\n{}", shown.out);
     }
-    ensure!(before == snapshot()?, "planning changed a node:\n{before:?}\n{:?}", snapshot()?);
+    bench.insist_untouched(&before.0).context("planning changed a node")?;
+    ensure!(before.1 == own()?, "planning left something:\n{:?}\n{:?}", before.1, own()?);
     bench.rollup(&["upgrade", "--yes", "--pkg", &package])?.expect(0)?;
     let status: Value = serde_json::from_str(&bench.rollup(&["status", "--json"])?.expect(0)?.out)?;
     let ran = status["run"].as_str().unwrap_or_default();
