@@ -13,10 +13,12 @@ use rollup_model::inventory::PackagePolicy;
 
 // Modules and not the crate: only what is fuzzed is instrumented, and no ssh is built.
 #[path = "../../src/archive.rs"]
+#[expect(dead_code, reason = "the crate uses more of it")]
 mod archive;
 #[path = "../../src/error.rs"]
 mod error;
 #[path = "../../src/manifest.rs"]
+#[expect(dead_code, reason = "the crate uses more of it")]
 mod manifest;
 #[path = "../../src/migration.rs"]
 mod migration;
@@ -25,8 +27,10 @@ mod name;
 #[path = "../../src/read.rs"]
 mod read;
 #[path = "../../src/signature.rs"]
+#[expect(dead_code, reason = "the crate uses more of it")]
 mod signature;
 #[path = "../../src/sums.rs"]
+#[expect(dead_code, reason = "the crate uses more of it")]
 mod sums;
 #[path = "../../src/version.rs"]
 mod version;
