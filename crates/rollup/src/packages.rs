@@ -1,4 +1,4 @@
-//! `rollup pkg`: packages are built, signed, looked into and verified; none of it needs a node.
+//! `rollup pkg`: packages are built, signed, looked into and verified without a node; `diff` compares nodes with one.
 
 use std::{fs, path::Path};
 
@@ -127,7 +127,7 @@ async fn diff(
         page.push('\n');
         document.insert(name.to_string(), json!(differences));
     }
-    say(&Value::Object(document), page.trim_end_matches('\n').to_owned().as_str(), screen)
+    say(&Value::Object(document), page.trim_end_matches('\n'), screen)
 }
 
 fn row(file: &Difference) -> Vec<String> {
