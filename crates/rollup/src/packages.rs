@@ -110,7 +110,8 @@ async fn diff(
     let (mut document, mut page) = (serde_json::Map::new(), String::new());
     for (name, answer) in answers {
         let mut differences = answer.map_err(|error| {
-            Exit::new(exit::BLOCKED, format!("{name}: {error:#}")).hint("rollup precheck --only host")
+            // It names its node.
+            Exit { code: exit::BLOCKED, ..error.into() }.hint("rollup precheck --only host")
         })?;
         let same = differences.iter().filter(|file| file.change == Change::Same && !file.by_hand).count();
         let by_hand = differences.iter().filter(|file| file.by_hand).count();

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use rollup_model::Release;
 use rollup_remote::{Cmd, ReadOnly};
 use serde::Serialize;
@@ -52,7 +52,7 @@ pub struct Difference {
 /// The node does not answer, or has a record that cannot be read.
 pub async fn diff(host: ReadOnly<'_>, release: &Release, limit: Duration) -> Result<Vec<Difference>> {
     let said = host.exec(&Cmd::read("files.record", RECORD, [release.record()]).deadline(limit)).await?.stdout;
-    let recorded = record::read(&said)?;
+    let recorded = record::read(&said).with_context(|| host.name().to_owned())?;
     let mut release = release.clone();
     release.obsolete = release.obsolete(recorded.iter().map(|file| file.path.as_str()));
     let mut paths: Vec<String> = release.touches().chain(recorded.iter().map(|file| file.path.clone())).collect();

@@ -80,7 +80,7 @@ fn parse(text: &str) -> Result<BTreeMap<String, Placed>> {
 pub async fn look(host: ReadOnly<'_>, paths: &[String], limit: Duration) -> Result<BTreeMap<String, Placed>> {
     let list = paths.iter().map(|path| format!("{path}\n")).collect::<String>();
     let cmd = Cmd::read("files.look", &format!("{SUMS}{LOOK}"), [""; 0]).stdin(Stdin::Bytes(list.into_bytes()));
-    parse(&host.exec(&cmd.deadline(limit)).await?.stdout)
+    parse(&host.exec(&cmd.deadline(limit)).await?.stdout).with_context(|| host.name().to_owned())
 }
 
 /// How a path must be when the package is installed.
