@@ -7,9 +7,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use rollup_engine::{Action, ApplyCx, Cx, State};
-use rollup_model::{ActionRef, Release, Undo};
+use rollup_model::{ActionRef, Finding, Release, Undo, release::StagedFile};
 use rollup_remote::{Cmd, Effect, Rsync, SUMS, Stdin, StdinStream};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ const SEED: &str = concat!(include_str!("scripts/tree.sh"), include_str!("script
 const PROVE: &str = concat!(include_str!("scripts/tree.sh"), include_str!("scripts/prove.sh"));
 const RECEIVE: &str = include_str!("scripts/receive.sh");
 
-/// How many names an error shows.
+/// How many names a finding shows.
 const SHOWN: usize = 5;
 
 /// Brings the package's files to the node's staging directory.
@@ -29,48 +29,43 @@ const SHOWN: usize = 5;
 #[serde(deny_unknown_fields)]
 pub struct Distribute {}
 
-/// A script about the tree, with the list of the files that belong there.
+/// A script about the tree, with the list of the files that belong there, each with the file of the node that is most
+/// like it.
 fn about(effect: Effect, id: &'static str, script: &str, cx: &Cx<'_>, release: &Release) -> Cmd {
-    let list: String = release.staged().map(|file| format!("{}\t{}\n", file.sha256, file.source)).collect();
-    Cmd::script(effect, id, &format!("{SUMS}{script}"), [cx.plan.staging()])
+    let line = |file: StagedFile<'_>| {
+        let basis = file.destination.map(|place| release.basis(place)).unwrap_or_default();
+        format!("{}\t{}\t{basis}\n", file.sha256, file.source)
+    };
+    let list: String = release.staged().map(line).collect();
+    let noted = format!("{}.stat", release.record());
+    Cmd::script(effect, id, &format!("{SUMS}{script}"), [cx.plan.staging(), noted])
         .stdin(Stdin::Bytes(list.into_bytes()))
         .deadline(cx.inventory().limits.distribute.duration())
-}
-
-/// The files that are not proved to be staged on the step's node.
-async fn lacking(cx: &Cx<'_>, release: &Release) -> Result<Vec<String>> {
-    let cmd = about(Effect::Read, "package.look-tree", LOOK, cx, release);
-    Ok(cx.host()?.exec(&cmd).await?.stdout.lines().map(str::to_owned).collect())
 }
 
 #[async_trait::async_trait]
 impl Action for Distribute {
     async fn check(&self, cx: &Cx<'_>) -> Result<State> {
         let release = cx.release()?;
-        let lacking = lacking(cx, release).await?;
-        Ok(match lacking.len() {
-            0 => State::seen(json!({ "files": release.staged().count() })),
-            _ => State::needed(json!({ "staging": cx.plan.staging() })),
+        let look = about(Effect::Read, "package.look-tree", LOOK, cx, release);
+        let said = cx.host()?.exec(&look).await?.stdout;
+        let lacking: Vec<&str> = said.lines().collect();
+        if lacking.is_empty() {
+            return Ok(State::seen(json!({ "files": release.staged().count() })));
+        }
+        let node = cx.node()?;
+        let expected = format!("{} files staged as the archive has them", release.staged().count());
+        let found = format!("{} absent or damaged: {}", lacking.len(), lacking[..lacking.len().min(SHOWN)].join(", "));
+        Ok(State::Needed {
+            before: json!({ "staging": cx.plan.staging() }),
+            because: vec![Finding::check("package.staged", "PKG-3", false, expected, found).on(node)],
         })
     }
 
     async fn apply(&self, cx: &ApplyCx<'_>) -> Result<()> {
         let release = cx.release()?;
         cx.progress("comparing with what is there");
-        let list: String = release
-            .staged()
-            .map(|file| {
-                let basis = file.destination.map(|place| release.basis(place)).unwrap_or_default();
-                format!("{}\t{}\t{basis}\n", file.sha256, file.source)
-            })
-            .collect();
-        let seed = Cmd::mutate(
-            "package.seed",
-            &format!("{SUMS}{SEED}"),
-            [cx.plan.staging(), format!("{}.stat", release.record())],
-        )
-        .stdin(Stdin::Bytes(list.into_bytes()))
-        .deadline(cx.inventory().limits.distribute.duration());
+        let seed = about(Effect::Mutate, "package.seed", SEED, cx, release);
         let said = cx.change()?.exec(&seed).await?.stdout;
         let mut lines = said.lines();
         let has_rsync = lines.next() == Some("rsync");
@@ -87,9 +82,6 @@ impl Action for Distribute {
         }
         cx.progress(format!("proving {what}"));
         cx.change()?.exec(&about(Effect::Mutate, "package.prove", PROVE, cx, release)).await?;
-        let wrong = lacking(cx, release).await?;
-        let shown: Vec<_> = wrong.iter().take(SHOWN).map(String::as_str).collect();
-        ensure!(wrong.is_empty(), "{} files arrived damaged or not at all: {}", wrong.len(), shown.join(", "));
         Ok(())
     }
 

@@ -1,3 +1,3 @@
-# Hashes what has come. $1 staging directory; stdin: `SHA256 TAB NAME`.
+# Hashes what has come. $1 staging directory; stdin: `SHA256 TAB NAME` and perhaps more.
 umask 077
 prove "$1"
