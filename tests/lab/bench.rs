@@ -132,7 +132,7 @@ impl Bench {
             package: archives.join("orders-1.0.0.tar.gz"),
             places: Places::from_environment(),
         };
-        let state = std::env::temp_dir().join(format!("rollup-lab-{name}"));
+        let state = std::env::temp_dir().join(format!("rollup-lab-{name}")).join("state");
         let lab = Lab::up(&options, &crate::say)?;
         Ok(Self { lab, options, packages: archives, xtask: xtask.into(), state, used: Cell::new(false) })
     }
@@ -153,10 +153,13 @@ impl Bench {
             }
             self.lab.reset()?;
         }
-        match std::fs::remove_dir_all(&self.state) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(()),
+        // What scenarios write for themselves lies beside the state; the last run's must not be taken for this one's.
+        let scratch = self.state.parent().context("a directory of this lab")?;
+        match std::fs::remove_dir_all(scratch) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
         }
+        Ok(std::fs::create_dir_all(scratch)?)
     }
 
     /// Takes the lab down.
