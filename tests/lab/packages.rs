@@ -16,6 +16,7 @@ use crate::{
 
 pub(crate) const SCENARIOS: &[Entry] = &[
     Entry::new("package_is_sent_although_killed_without_rsync_and_cut_off", When::Always, sent),
+    Entry::new("package_on_a_node_never_travels_and_one_node_fetches_from_the_other", When::Always, lying_there),
     Entry::new("package_signed_laid_out_beside_the_last_compared_and_taken_back", When::Always, signed),
 ];
 
@@ -61,11 +62,11 @@ fn component(source: &str, destination: &str) -> String {
 }
 
 /// Bytes that no compression makes fewer, the same each time.
-fn noise(path: &Path) -> Result<()> {
+fn noise(path: &Path, size: u64) -> Result<()> {
     let mut file = fs::File::create(path)?;
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut piece = vec![0_u8; 1 << 20];
-    for _ in 0..SIZE >> 20 {
+    for _ in 0..size >> 20 {
         for word in piece.chunks_exact_mut(8) {
             state ^= state << 13;
             state ^= state >> 7;
@@ -80,7 +81,7 @@ fn noise(path: &Path) -> Result<()> {
 /// `kill -9` while rsync sends the file; then an operator without rsync goes on, and the connection is cut.
 fn sent(bench: &Bench) -> Result<()> {
     let source = Source::new(bench, &component("payload/noise", "/opt/orders/noise"), "")?;
-    noise(&source.dir.join("payload/noise"))?;
+    noise(&source.dir.join("payload/noise"), SIZE)?;
     let archive = source.build(bench, "sent.tar.zst")?.display().to_string();
     let mut child = bench.command(&["upgrade", "--yes", "--pkg", &archive]).spawn()?;
     bench.wait_for("step-started", "package.distribute@node-a", &mut child)?;
@@ -156,6 +157,113 @@ fn on_its_way(bench: &Bench) -> Result<()> {
         pause(5);
     }
     anyhow::bail!("the file was never seen on its way")
+}
+
+/// A run that stages a package and does nothing else.
+const STAGED: &str = r#"
+format = 1
+name = "staged"
+title = "a package on its way"
+
+[[phase]]
+id = "prepare"
+title = "stage it"
+
+[[phase.step]]
+id = "precheck.run"
+title = "look"
+on = "pair"
+uses = "precheck.run"
+
+[[phase.step]]
+id = "package.distribute"
+title = "stage it"
+on = "all"
+uses = "package.distribute"
+
+[[phase.step]]
+id = "package.clean"
+title = "remove it"
+on = "all"
+uses = "package.clean"
+"#;
+
+/// What the operator's machine itself has sent and received so far, in bytes: the nodes' own traffic crosses its bridge, too.
+fn travelled(bench: &Bench) -> Result<u64> {
+    let mut command = bench.lab.operator_command("sh");
+    let output = command.args(["-c", "cat /sys/class/net/br0/statistics/[rt]x_bytes"]).output()?;
+    String::from_utf8(output.stdout)?.lines().map(|line| Ok(line.parse::<u64>()?)).sum()
+}
+
+/// A package that lies on a node is installed from there; the other node fetches from it, or from whichever came first.
+fn lying_there(bench: &Bench) -> Result<()> {
+    const SIZE: u64 = 24 << 20;
+    let source = Source::new(bench, &component("payload/noise", "/opt/orders/noise"), "")?;
+    noise(&source.dir.join("payload/noise"), SIZE)?;
+    let archive = source.build(bench, "there.tar.gz")?;
+    let here = archive.display().to_string();
+    fs::copy(&archive, bench.lab.disk_path("node-a", "/srv/there.tar.gz"))?;
+    let there = "node-a:/srv/there.tar.gz";
+
+    // It is what it would be here.
+    let inspect = |from: &str| -> Result<Value> { bench.rollup(&["--json", "pkg", "inspect", from])?.expect(0)?.json() };
+    let (mut told, mut read) = (inspect(there)?, inspect(&here)?);
+    ensure!(told["release"]["archive_node"] == "node-a", "{told}");
+    for document in [&mut told, &mut read] {
+        for key in ["archive", "archive_node"] {
+            document["release"].as_object_mut().context("a release")?.remove(key);
+        }
+    }
+    ensure!(told == read, "{told}\n{read}");
+    bench.rollup(&["plan", "--pkg", "node-c:/srv/there.tar.gz"])?.expect(2)?.expect_err("node-a, node-b")?;
+    bench.rollup(&["plan", "--pkg", "node-a:/srv/none.tar.gz"])?.expect(3)?.expect_err("no such file")?;
+    bench.rollup(&["precheck", "--pkg", there, "--only", "package.accepted"])?.expect(0)?;
+
+    // Only what verification needs comes to the operator.
+    let playbook = bench.state().with_extension("staged.toml");
+    fs::write(&playbook, STAGED)?;
+    let playbook = playbook.display().to_string();
+    let stage = |inventory: &str, from: &str| -> Result<u64> {
+        let before = travelled(bench)?;
+        bench.rollup(&["-i", inventory, "upgrade", "--yes", "--playbook", &playbook, "--pkg", from])?.expect(0)?;
+        Ok(travelled(bench)? - before)
+    };
+    let inventory = bench.lab.inventory_path();
+    let own = inventory.display().to_string();
+    let alone = stage(&own, there)?;
+    ensure!(alone < SIZE / 8, "{alone} bytes came to the operator or went from it");
+
+    // From here to the first node, and from there to the second.
+    let text = fs::read_to_string(&inventory)?;
+    let peer = inventory.with_file_name("peer.toml");
+    fs::write(&peer, text.replace("[package]", "[package]\ndistribute = \"peer\""))?;
+    let peer = peer.display().to_string();
+    let once = stage(&peer, &here)?;
+    ensure!((SIZE..SIZE + SIZE / 8).contains(&once), "{once} bytes came to the operator or went from it");
+
+    // Where one of them does not serve, or the other cannot fetch, through the operator's memory.
+    for (node, refused) in [("node-a", "*--daemon*"), ("node-b", "*rsync://*")] {
+        let wrapper = format!("#!/bin/sh\ncase \"$*\" in {refused}) exit 10 ;; esac\nexec /usr/bin/rsync.real \"$@\"\n");
+        let wrap = format!(
+            "mv /usr/bin/rsync /usr/bin/rsync.real\ncat > /usr/bin/rsync <<'END'\n{wrapper}END\nchmod 755 /usr/bin/rsync"
+        );
+        bench.lab.root_script(node, &wrap)?;
+        let through = stage(&own, there);
+        bench.lab.root_script(node, "mv /usr/bin/rsync.real /usr/bin/rsync")?;
+        let through = through?;
+        ensure!(through > 2 * SIZE, "{node} said no, and {through} bytes came by another way");
+    }
+
+    bench.rollup(&["upgrade", "--yes", "--pkg", there])?.expect(0)?;
+    bench.insist_upgraded("2.0.0")?;
+    for node in NODES {
+        let left = "ls -d /var/lib/rollup/staging 2>/dev/null || true; systemctl list-units --all --plain --no-legend 'rollup-serve-*'";
+        let left = bench.lab.root_script(node, left)?;
+        ensure!(left.is_empty(), "{node} still has {left}");
+        let sum = bench.lab.root_script(node, "stat -c %s /opt/orders/noise")?;
+        ensure!(sum.trim() == SIZE.to_string(), "{node}: {sum}");
+    }
+    Ok(())
 }
 
 /// Trust, the other layout, a comparison, and the way back.

@@ -1,7 +1,7 @@
 //! The crash matrix itself: it is good for the built-in upgrade, and it finds what is broken on purpose.
 
 use rollup_engine::Registry;
-use rollup_model::plan::Impact;
+use rollup_model::{Plan, Role, inventory::DistributeFrom, plan::Impact};
 use rollup_testkit::{
     BearsNoSecondRun, ChecksTheWrongThing, Matrix, Note, Range, Scenario, StopsTheWrongNode, run_all,
 };
@@ -43,6 +43,48 @@ fn a_cut_anywhere_in_an_upgrade_or_its_rollback_is_survived_fail_3() {
     assert_eq!(matrix.groups.len(), 12, "{:?}", matrix.groups);
     let wrong: Vec<_> = matrix.wrong.iter().map(ToString::to_string).collect();
     assert_eq!(wrong, [""; 0]);
+}
+
+/// Nothing but the package on its way.
+const STAGED: &str = r#"
+format = 1
+name = "staged"
+title = "a package on its way"
+
+[[phase]]
+id = "prepare"
+title = "stage it"
+
+[[phase.step]]
+id = "precheck.run"
+title = "look"
+on = "pair"
+uses = "precheck.run"
+
+[[phase.step]]
+id = "package.distribute"
+title = "stage it"
+on = "all"
+uses = "package.distribute"
+policy = { attempts = 3 }
+"#;
+
+#[test]
+fn one_node_that_fetches_a_package_from_the_other_survives_every_cut_pkg_3() {
+    let fetching = |plan: &mut Plan| plan.inventory.package.distribute = DistributeFrom::Peer;
+    let lying_there = |plan: &mut Plan| {
+        let node = plan.bound(Role::OriginalPrimary).cloned();
+        if let Some(release) = &mut plan.release {
+            release.archive_node = node;
+        }
+    };
+    for change in [&fetching as &dyn Fn(&mut Plan), &lying_there] {
+        let scenario = Scenario::of(STAGED, |_| {}).unwrap().replan(change);
+        let matrix = run_all(&scenario, &Range { reboots: 1, ..Range::forward(1, 1) }).unwrap();
+        assert!(matrix.points() > 40, "{} points", matrix.points());
+        let wrong: Vec<_> = matrix.wrong.iter().map(ToString::to_string).collect();
+        assert_eq!(wrong, [""; 0]);
+    }
 }
 
 #[test]

@@ -19,7 +19,7 @@ use tar::EntryType;
 
 use crate::{PackageError, name, read::Compression};
 
-const BLOCK: u64 = 512;
+pub(crate) const BLOCK: u64 = 512;
 /// What may follow the last entry: two blocks of zeros, and more to fill a record of the program that wrote it.
 const MAX_PADDING: u64 = 1024 * 1024;
 /// 128 MiB of window: what `zstd` itself accepts without being asked.
@@ -77,6 +77,29 @@ pub(crate) fn scan(path: &Path, shape: Shape, limits: &Limits, visit: &mut Visit
     Ok(Scanned { compression, size: count, sha256, unpacked })
 }
 
+/// Passes over a tar stream that somebody else has unpacked; returns the bytes of all files.
+pub(crate) fn scan_unpacked(
+    stream: &mut dyn Read,
+    shape: Shape,
+    limits: &Limits,
+    visit: &mut Visit<'_>,
+) -> Result<u64, PackageError> {
+    entries(stream, shape, limits, &|| false, visit)
+}
+
+/// By the first bytes, whatever the name says.
+pub(crate) fn compression_of(path: &Path, first: &[u8]) -> Result<Compression, PackageError> {
+    match first {
+        [0x1f, 0x8b, ..] => Ok(Compression::Gzip),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Ok(Compression::Zstd),
+        [] => Err(PackageError::NotAnArchive { path: path.to_owned(), found: "an empty file".to_owned() }),
+        other => {
+            let found = format!("`{}`", hex(&other[..other.len().min(4)]));
+            Err(PackageError::NotAnArchive { path: path.to_owned(), found })
+        }
+    }
+}
+
 /// Passes over an archive that was scanned before, until `enough` says so. What comes after that is not looked at, and the
 /// archive as a whole is not hashed: the visitor knows what each file must be.
 pub(crate) fn pick(
@@ -97,17 +120,8 @@ fn open(path: &Path, hash: Option<Sha256>) -> Result<Input, PackageError> {
     Ok(BufReader::with_capacity(128 * 1024, Hashing { inner, hash, count: 0 }))
 }
 
-/// By the first bytes, whatever the name says.
 fn compression(path: &Path, input: &mut Input) -> Result<Compression, PackageError> {
-    match input.fill_buf().map_err(PackageError::file("read", path))? {
-        [0x1f, 0x8b, ..] => Ok(Compression::Gzip),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Ok(Compression::Zstd),
-        [] => Err(PackageError::NotAnArchive { path: path.to_owned(), found: "an empty file".to_owned() }),
-        other => {
-            let found = format!("`{}`", hex(&other[..other.len().min(4)]));
-            Err(PackageError::NotAnArchive { path: path.to_owned(), found })
-        }
-    }
+    compression_of(path, input.fill_buf().map_err(PackageError::file("read", path))?)
 }
 
 fn decompress(

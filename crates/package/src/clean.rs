@@ -7,12 +7,14 @@ use rollup_remote::Cmd;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::local;
+use crate::{local, peer};
 
 /// `$1` staging directory.
 const LOOK: &str = r#"if [ -e "$1" ]; then echo present; else echo absent; fi"#;
 
+/// `$1` staging directory `$2` the unit that may still serve it.
 const CLEAN: &str = r#"
+systemctl stop "$2" 2>/dev/null || true
 rm -rf "$1"
 rmdir /var/lib/rollup/staging 2>/dev/null || true
 "#;
@@ -46,7 +48,8 @@ impl Action for Clean {
     }
 
     async fn apply(&self, cx: &ApplyCx<'_>) -> Result<()> {
-        cx.change()?.exec(&Cmd::mutate("package.clean", CLEAN, [self.staging(cx)])).await?;
+        let words = [self.staging(cx), peer::unit(&self.staging(cx))];
+        cx.change()?.exec(&Cmd::mutate("package.clean", CLEAN, words)).await?;
         local::clear(cx.inventory(), &self.staging(cx));
         Ok(())
     }

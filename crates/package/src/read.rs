@@ -20,6 +20,7 @@ use crate::{
     manifest::{Destinations, LayoutChoice},
     migration,
     name::{self, Place},
+    outline,
     signature::{self, Standing},
     sums,
 };
@@ -88,10 +89,40 @@ pub(crate) fn read_within(
     limits: &Limits,
 ) -> Result<(Release, Listing), PackageError> {
     let standing = signature::check(path, policy)?;
-    let shape = if beside.is_some() { Shape::Plain } else { Shape::Package };
-    let mut contents = Contents { shape, ..Contents::default() };
+    let manifest = beside.map(Beside::read).transpose()?;
+    let mut contents = Contents::new(manifest.is_some(), None);
+    let shape = contents.shape;
     let scanned = archive::scan(path, shape, limits, &mut |name, size, content| contents.take(name, size, content))?;
-    let Contents { entries, mut texts, .. } = contents;
+    // The plan outlives the directory that rollup was started in.
+    let absolute = std::path::absolute(path).map_err(PackageError::file("find", path))?;
+    judge(&absolute, scanned, contents, manifest, standing, policy)
+}
+
+/// The manifest of an archive that has none.
+#[derive(Debug)]
+pub(crate) struct Beside {
+    text: String,
+    sha256: String,
+}
+
+impl Beside {
+    pub(crate) fn read(path: &Path) -> Result<Self, PackageError> {
+        let text = std::fs::read_to_string(path).map_err(PackageError::file("read", path))?;
+        let sha256 = hex(&Sha256::digest(&text));
+        Ok(Self { text, sha256 })
+    }
+}
+
+/// Decides about an archive of which everything is known. `path` is absolute.
+pub(crate) fn judge(
+    path: &Path,
+    scanned: Scanned,
+    contents: Contents,
+    beside: Option<Beside>,
+    standing: Standing,
+    policy: &PackagePolicy,
+) -> Result<(Release, Listing), PackageError> {
+    let Contents { shape, entries, mut texts, .. } = contents;
     let (manifest, manifest_sha256) = match beside {
         None => {
             let sums = text(&mut texts, SUMS)?;
@@ -100,11 +131,7 @@ pub(crate) fn read_within(
             let sha256 = entries.get(MANIFEST).map(|entry| entry.sha256.clone()).unwrap_or_default();
             (text(&mut texts, MANIFEST)?, sha256)
         }
-        Some(beside) => {
-            let text = std::fs::read_to_string(beside).map_err(PackageError::file("read", beside))?;
-            let sha256 = hex(&Sha256::digest(&text));
-            (text, sha256)
-        }
+        Some(beside) => (beside.text, beside.sha256),
     };
     let manifest = Manifest::parse(&manifest)?;
     manifest.check(&entries, shape, Destinations::Policy(policy))?;
@@ -135,9 +162,7 @@ fn release(
     entries: &BTreeMap<String, Entry>,
     migrations: Vec<release::Migration>,
 ) -> Result<Release, PackageError> {
-    // The plan outlives the directory that rollup was started in.
-    let absolute = std::path::absolute(path).map_err(PackageError::file("find", path))?;
-    let archive = absolute.to_str().map(str::to_owned).ok_or_else(|| io::Error::other("its path is not UTF-8"));
+    let archive = path.to_str().map(str::to_owned).ok_or_else(|| io::Error::other("its path is not UTF-8"));
     let layout = match &manifest.layout {
         LayoutChoice::InPlace => None,
         LayoutChoice::Symlink { root } => {
@@ -158,6 +183,7 @@ fn release(
         architecture: manifest.architecture.clone(),
         units: manifest.units.clone(),
         archive: archive.map_err(PackageError::file("record", path))?,
+        archive_node: None,
         archive_size: scanned.size,
         archive_sha256: scanned.sha256.clone(),
         unpacked_size: scanned.unpacked,
@@ -193,21 +219,27 @@ fn release(
 }
 
 /// What the pass over the archive leaves: a checksum of everything, the content of little.
-struct Contents {
+pub(crate) struct Contents {
     shape: Shape,
     entries: BTreeMap<String, Entry>,
     texts: BTreeMap<String, Vec<u8>>,
     kept: u64,
-}
-
-impl Default for Contents {
-    fn default() -> Self {
-        Self { shape: Shape::Package, entries: BTreeMap::new(), texts: BTreeMap::new(), kept: 0 }
-    }
+    /// What is told beside the stream by a node that has the archive.
+    told: Option<outline::Beside>,
 }
 
 impl Contents {
-    fn take(&mut self, name: &str, size: u64, content: &mut dyn Read) -> Result<(), PackageError> {
+    pub(crate) fn new(is_plain: bool, told: Option<outline::Beside>) -> Self {
+        let shape = if is_plain { Shape::Plain } else { Shape::Package };
+        Self { shape, entries: BTreeMap::new(), texts: BTreeMap::new(), kept: 0, told }
+    }
+
+    /// What the archive is expected to look like.
+    pub(crate) fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    pub(crate) fn take(&mut self, name: &str, size: u64, content: &mut dyn Read) -> Result<(), PackageError> {
         let place = if self.shape == Shape::Plain { Place::Payload } else { name::place(name)? };
         let limit = match place {
             Place::Manifest | Place::Migration | Place::ContractMigration => Some(TEXT_LIMIT),
@@ -225,13 +257,29 @@ impl Contents {
                 return Err(too_large("the texts are too large together", KEPT_LIMIT, self.kept));
             }
         }
-        let entry = hash(content, |piece| {
-            if limit.is_some() {
-                text.extend_from_slice(piece);
+        let failed = || PackageError::file("read", name);
+        let entry = match &self.told {
+            // Zeros are not worth hashing.
+            Some(told) if limit.is_none() && size > 0 => {
+                let size = io::copy(content, &mut io::sink()).map_err(failed())?;
+                told.borrow_mut().content.take().map(|sha256| Entry { size, sha256 })
             }
-            Ok(())
-        });
-        let entry = entry.map_err(PackageError::file("read", name))?;
+            _ => None,
+        };
+        let entry = match entry {
+            Some(entry) => entry,
+            None => hash(content, |piece| {
+                if limit.is_some() {
+                    text.extend_from_slice(piece);
+                }
+                Ok(())
+            })
+            .map_err(failed())?,
+        };
+        if self.told.as_ref().is_some_and(|told| told.borrow().content.is_some()) {
+            let problem = "the node told a hash of a text instead of the text".to_owned();
+            return Err(PackageError::Damaged { after: name.to_owned(), problem });
+        }
         self.entries.insert(name.to_owned(), entry);
         if limit.is_some() {
             self.texts.insert(name.to_owned(), text);

@@ -80,29 +80,50 @@ impl Claims {
     }
 }
 
+/// A signature that must fit before an archive may be opened, and the trusted key that has made it.
+struct Wanted {
+    id: String,
+    key: PublicKey,
+    signature: Signature,
+}
+
+/// What a policy makes of a signature, or of none; `path` is where it lies or should lie. `None`: the archive is taken as
+/// it is.
+fn wanted(path: &Path, text: Option<&str>, policy: &PackagePolicy) -> Result<Option<Wanted>, PackageError> {
+    let keys = policy.trusted_keys.iter().map(|key| trusted(key)).collect::<Result<Vec<_>, _>>()?;
+    let Some(text) = text else {
+        let unsigned = PackageError::Unsigned { path: path.to_owned() };
+        return if policy.allow_unsigned { Ok(None) } else { Err(unsigned) };
+    };
+    let signature = Signature::decode(text).map_err(|error| unusable(path, &error.to_string()))?;
+    let id = text.lines().nth(1).and_then(key_id).ok_or_else(|| unusable(path, "it names no key"))?;
+    let trusted = keys.iter().map(|(known, _)| known.clone()).collect();
+    match keys.into_iter().find(|(known, _)| *known == id) {
+        Some((id, key)) => Ok(Some(Wanted { id, key, signature })),
+        None if policy.allow_unsigned => Ok(None),
+        None => Err(PackageError::UnknownKey { path: path.to_owned(), found: id, trusted }),
+    }
+}
+
+/// A signature that nobody can verify.
+fn unusable(path: &Path, problem: &str) -> PackageError {
+    PackageError::Signature { path: path.to_owned(), problem: problem.to_owned() }
+}
+
+/// One that must be made anew: it signs the bytes themselves, which would have to be held in memory whole.
+fn legacy(path: &Path) -> PackageError {
+    unusable(path, "it is of the old kind that signs no hash; sign again with `rollup pkg sign`")
+}
+
 /// Decides whether an archive may be opened at all.
 pub(crate) fn check(archive: &Path, policy: &PackagePolicy) -> Result<Standing, PackageError> {
-    let keys = policy.trusted_keys.iter().map(|key| trusted(key)).collect::<Result<Vec<_>, _>>()?;
     let path = signature_path(archive);
-    let Some(text) = text(&path)? else {
-        let unsigned = PackageError::Unsigned { path };
-        return if policy.allow_unsigned { Ok(Standing::Untrusted) } else { Err(unsigned) };
-    };
-    let bad = |problem: &str| PackageError::Signature { path: path.clone(), problem: problem.to_owned() };
-    let signature = Signature::decode(&text).map_err(|error| bad(&error.to_string()))?;
-    let id = text.lines().nth(1).and_then(key_id).ok_or_else(|| bad("it names no key"))?;
-    let Some((_, key)) = keys.iter().find(|(known, _)| *known == id) else {
-        if policy.allow_unsigned {
-            return Ok(Standing::Untrusted);
-        }
-        let trusted = keys.into_iter().map(|(id, _)| id).collect();
-        return Err(PackageError::UnknownKey { path, found: id, trusted });
+    let Some(Wanted { id, key, signature }) = wanted(&path, text(&path)?.as_deref(), policy)? else {
+        return Ok(Standing::Untrusted);
     };
     let mut verifier = key.verify_stream(&signature).map_err(|error| match error {
-        Error::UnsupportedLegacyMode => {
-            bad("it is of the old kind that signs no hash; sign again with `rollup pkg sign`")
-        }
-        other => bad(&other.to_string()),
+        Error::UnsupportedLegacyMode => legacy(&path),
+        other => unusable(&path, &other.to_string()),
     })?;
     let mut hash = Sha256::new();
     each_piece(archive, |piece| {
@@ -110,9 +131,39 @@ pub(crate) fn check(archive: &Path, policy: &PackagePolicy) -> Result<Standing, 
         hash.update(piece);
     })?;
     verifier.finalize().map_err(|_| PackageError::Forged { path: archive.to_owned(), key: id.clone() })?;
+    Ok(standing(id, &signature, hex(&hash.finalize())))
+}
+
+/// [`check`] for an archive that lies elsewhere and whose hashes were told: `blake2b` of 64 bytes, which is what a signature
+/// signs, and `sha256`, hex.
+pub(crate) fn check_told(
+    archive: &Path,
+    text: Option<&str>,
+    blake2b: &[u8],
+    sha256: &str,
+    policy: &PackagePolicy,
+) -> Result<Standing, PackageError> {
+    let path = signature_path(archive);
+    let Some(Wanted { id, key, .. }) = wanted(&path, text, policy)? else { return Ok(Standing::Untrusted) };
+    // A signature of the new kind is one of the old kind over the hash; only its first two bytes say which.
+    let lines: Vec<&str> = text.unwrap_or_default().lines().collect();
+    let mut bytes = lines.get(1).and_then(|line| BASE64_STANDARD.decode(line.trim()).ok()).unwrap_or_default();
+    match bytes.get_mut(..2) {
+        Some(kind) if kind == b"ED" => kind.copy_from_slice(b"Ed"),
+        _ => return Err(legacy(&path)),
+    }
+    let turned = BASE64_STANDARD.encode(bytes);
+    let turned: Vec<&str> =
+        lines.iter().enumerate().map(|(at, line)| if at == 1 { turned.as_str() } else { line }).collect();
+    let signature = Signature::decode(&turned.join("\n")).map_err(|error| unusable(&path, &error.to_string()))?;
+    key.verify(blake2b, &signature, true).map_err(|_| PackageError::Forged { path: archive.to_owned(), key: id.clone() })?;
+    Ok(standing(id, &signature, sha256.to_owned()))
+}
+
+fn standing(key: String, signature: &Signature, archive_sha256: String) -> Standing {
     let comment = signature.trusted_comment().to_owned();
     let claims = Claims::parse(&comment);
-    Ok(Standing::Trusted { signer: Signer { key: id, comment }, archive_sha256: hex(&hash.finalize()), claims })
+    Standing::Trusted { signer: Signer { key, comment }, archive_sha256, claims }
 }
 
 /// A key of the policy with its id.

@@ -208,6 +208,12 @@ impl<'a> ApplyCx<'a> {
         Ok(host.as_ref())
     }
 
+    /// For what steps that run at once may only do one after the other, since it is on one node: waits for its turn, and has
+    /// it until the guard is dropped.
+    pub async fn alone(&self) -> tokio::sync::MutexGuard<'a, ()> {
+        self.recorder.alone().await
+    }
+
     /// Tells people what is being done now.
     pub fn progress(&self, doing: impl Into<String>) {
         self.recorder.show(rollup_model::Event::StepProgress { step: self.step.id.clone(), doing: doing.into() });

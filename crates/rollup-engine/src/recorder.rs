@@ -4,7 +4,7 @@ use std::sync::{Mutex as StdMutex, PoisonError};
 
 use anyhow::{Context, Result};
 use rollup_model::{Event, Record, RunState, Sink, StepId};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{Hosts, journal::Journal, mirror::Mirror};
 
@@ -14,6 +14,7 @@ pub struct Recorder {
     state: StdMutex<RunState>,
     sinks: StdMutex<Vec<Box<dyn Sink>>>,
     hosts: Hosts,
+    alone: Mutex<()>,
 }
 
 struct Writing {
@@ -41,7 +42,13 @@ impl Recorder {
             state: StdMutex::new(state),
             sinks: StdMutex::new(sinks),
             hosts,
+            alone: Mutex::new(()),
         })
+    }
+
+    /// Waits until no other step of this run holds this.
+    pub(crate) async fn alone(&self) -> MutexGuard<'_, ()> {
+        self.alone.lock().await
     }
 
     /// Keeps an event. When this returns `Ok`, a synced one is on disk.

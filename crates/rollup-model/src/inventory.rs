@@ -286,6 +286,20 @@ pub struct PackagePolicy {
     pub allow_unsigned: bool,
     /// Absolute paths under which a package may place files. Default: nowhere else than `/opt`, `/usr/local`, `/srv`.
     pub allowed_destinations: Vec<String>,
+    /// Whence nodes get a package (PKG-3). A package that lies on a node never comes from here.
+    pub distribute: DistributeFrom,
+}
+
+/// Whence nodes get a package.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DistributeFrom {
+    /// Each from the operator's machine, at once.
+    #[default]
+    Operator,
+    /// The second node from the first: for an operator whose line is slower than the one between the nodes. What travels
+    /// between them is not encrypted.
+    Peer,
 }
 
 /// The probe that counts interruption through the VIP (VIP-5).

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Span;
+use crate::{NodeName, Span};
 
 /// Where nodes note what was placed on them, a file for each package.
 pub const INSTALLED: &str = "/var/lib/rollup/installed";
@@ -22,8 +22,11 @@ pub struct Release {
     /// The units it needs, in the order in which they start. The inventory decides; a difference is a warning.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub units: Vec<String>,
-    /// Where the archive was read from: a file of the operator.
+    /// Where the archive was read from: a file of the operator, or of a node.
     pub archive: String,
+    /// The node that has the archive; none: the operator has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive_node: Option<NodeName>,
     /// Size of the archive in bytes.
     pub archive_size: u64,
     /// SHA-256 of the archive, hex.
@@ -73,6 +76,14 @@ pub struct StagedFile<'a> {
 }
 
 impl Release {
+    /// The archive as it is named on a command line: `FILE`, or `NODE:FILE`.
+    pub fn origin(&self) -> String {
+        match &self.archive_node {
+            Some(node) => format!("{node}:{}", self.archive),
+            None => self.archive.clone(),
+        }
+    }
+
     /// Whether an upgrade must not touch this path.
     pub fn keeps(&self, path: &str) -> bool {
         self.keep.iter().any(|kept| path == kept || (kept.ends_with('/') && path.starts_with(kept.as_str())))

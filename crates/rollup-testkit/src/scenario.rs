@@ -266,6 +266,7 @@ fn release() -> Release {
         architecture: "any".to_owned(),
         units: Vec::new(),
         archive: "/nowhere/orders-2.0.0.tar.zst".to_owned(),
+        archive_node: None,
         archive_size: 3000,
         archive_sha256: "a".repeat(64),
         unpacked_size: 3000,

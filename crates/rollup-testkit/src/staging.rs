@@ -50,6 +50,21 @@ impl Staging {
 }
 
 impl World {
+    /// Everything that is lacking has come to a tree.
+    fn arrive(&mut self, node: &NodeName, dir: &str) -> Answer {
+        let missing: Vec<String> = self.release.staged().map(|file| file.source.to_owned()).collect();
+        let Some(directory) = self.machine(node).staging.directories.get_mut(dir) else {
+            return Err(Failed::saying(2, "tar: tree: Cannot open: No such file or directory"));
+        };
+        let proved = &directory.proved;
+        // What is lacking is what is sent: the stream itself is not looked into.
+        let arrived = missing.into_iter().filter(|name| !proved.contains_key(name)).collect();
+        if std::mem::replace(&mut directory.arrived, arrived) != directory.arrived {
+            self.changed("package.received", node, "files");
+        }
+        Ok(String::new())
+    }
+
     pub(crate) fn staging(&mut self, node: &NodeName, call: &Call) -> Option<Answer> {
         let dir = call.arg(0).to_owned();
         let text = call.text();
@@ -75,19 +90,24 @@ impl World {
                 directory.prove(&text);
                 Ok(format!("plain\n{}", lacking(self)))
             }
-            "package.receive" => {
-                let missing: Vec<String> = self.release.staged().map(|file| file.source.to_owned()).collect();
-                let Some(directory) = self.machine(node).staging.directories.get_mut(&dir) else {
-                    return Some(Err(Failed::saying(2, "tar: tree: Cannot open: No such file or directory")));
+            "package.lend" | "package.unserve" => Ok(String::new()),
+            "package.serve" => match staged {
+                Some(_) => Ok("50000 password\n".to_owned()),
+                None => Err(Failed::saying(1, "mkdir: cannot create directory")),
+            },
+            // What the other node has proved; the stream itself is not looked into.
+            "package.fetch" => {
+                let names: Vec<&str> = text.lines().skip(1).collect();
+                let has = |other: &NodeName| {
+                    let there = self.at(other).staging.directories.get(&dir);
+                    other != node && there.is_some_and(|there| names.iter().all(|name| there.proved.contains_key(*name)))
                 };
-                let proved = &directory.proved;
-                // What is lacking is what is sent: the stream itself is not looked into.
-                let arrived = missing.into_iter().filter(|name| !proved.contains_key(name)).collect();
-                if std::mem::replace(&mut directory.arrived, arrived) != directory.arrived {
-                    self.changed("package.received", node, "files");
+                if !self.machines.keys().any(has) {
+                    return Some(Err(Failed::saying(3, "rsync: link_stat failed: No such file or directory")));
                 }
-                Ok(String::new())
+                self.arrive(node, &dir)
             }
+            "package.take" | "package.receive" => self.arrive(node, &dir),
             "package.prove" => {
                 let Some(directory) = self.machine(node).staging.directories.get_mut(&dir) else {
                     return Some(Err(Failed::saying(1, "tree: No such file or directory")));

@@ -12,7 +12,7 @@ use service::{Change, Difference};
 use crate::{
     cli::{Cli, Pkg},
     exit::{self, Ended, Exit},
-    planning::{read_archive, read_package, refused},
+    planning::{Origin, read_accepted, read_archive, read_package, refused},
     screen::Screen,
     site::{self, Site},
     typed::{quoted, quoted_option},
@@ -61,7 +61,7 @@ pub(crate) async fn run(cli: &Cli, pkg: &Pkg, screen: &Screen) -> Ended {
         }
         Pkg::Inspect { package: file, manifest } => {
             // Looking is free: what may be installed is the inventory's business.
-            let (release, listing) = read_archive(file, manifest.as_deref(), anything()).await?;
+            let (release, listing) = read_anywhere(cli, file, manifest.as_deref(), anything(), screen).await?;
             say(&json!({ "release": release, "entries": listing }), &portrait(&release, &listing, screen), screen)
         }
         Pkg::Diff { package: file, node, manifest, all } => {
@@ -69,7 +69,8 @@ pub(crate) async fn run(cli: &Cli, pkg: &Pkg, screen: &Screen) -> Ended {
             diff(&site, file, manifest.as_deref(), node.as_ref(), *all, screen).await
         }
         Pkg::Verify { package: file, manifest, keys } => {
-            let (release, _) = read_archive(file, manifest.as_deref(), policy(cli, keys, screen)?).await?;
+            let policy = policy(cli, keys, screen)?;
+            let (release, _) = read_anywhere(cli, file, manifest.as_deref(), policy, screen).await?;
             let (name, version, sha256) = (&release.name, &release.version, &release.archive_sha256);
             let files = release.components.len();
             let signer = signer(&release);
@@ -82,6 +83,23 @@ pub(crate) async fn run(cli: &Cli, pkg: &Pkg, screen: &Screen) -> Ended {
             )
         }
     }
+}
+
+/// Reads a package of this machine, or of a node that the inventory names.
+async fn read_anywhere(
+    cli: &Cli,
+    file: &Path,
+    manifest: Option<&Path>,
+    policy: PackagePolicy,
+    screen: &Screen,
+) -> Result<(Release, Listing), Exit> {
+    if !Origin::is_elsewhere(file) {
+        return read_archive(file, manifest, policy).await;
+    }
+    let site = Site::load(&cli.global.inventory, cli.global.state_dir.as_deref(), screen.color())?;
+    let _waiting = screen.waiting("reading the package on its node");
+    let origin = Origin::read(file, Some(&site.inventory))?;
+    read_accepted(&origin, manifest, &site, &policy).await?.map_err(refused)
 }
 
 /// Nodes beside a package; both are asked at once.
@@ -98,7 +116,7 @@ async fn diff(
         return Err(Exit::usage(format!("there is no node `{name}`")).hint(format!("one of: {}", known.join(", "))));
     }
     let waiting = screen.waiting("comparing the nodes with the package");
-    let release = read_package(file, manifest, &site.inventory).await?;
+    let release = read_package(file, manifest, site).await?;
     let limit = site.inventory.limits.distribute.duration();
     let asked = site.hosts.iter().filter(|(name, _)| only.is_none_or(|only| only == *name));
     let answers = asked.map(|(name, host)| {

@@ -27,22 +27,54 @@ use crate::{
 
 const BUILT_IN: &str = include_str!("../../../playbooks/ha-upgrade.toml");
 
-/// Where a package is; that it is not there is a mistake in what was typed.
-pub(crate) fn absolute_package(file: &Path) -> Result<PathBuf, Exit> {
-    if !file.is_file() {
-        return Err(Exit::usage(format!("there is no package {}", file.display()))
-            .hint("name the file, for example DIR/NAME-VERSION.tar.gz"));
-    }
-    Ok(std::path::absolute(file)?)
+/// Where a package is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A file of this machine, absolute.
+    Here(PathBuf),
+    /// A file of a node.
+    There(NodeName, PathBuf),
 }
 
-/// Reads a package by a policy; the inner error says why it is not accepted.
-pub(crate) async fn read_accepted(
-    file: &Path,
-    manifest: Option<&Path>,
-    policy: PackagePolicy,
-) -> Result<Result<(Release, package::Listing), package::PackageError>, Exit> {
-    let (file, manifest) = (file.to_owned(), manifest.map(Path::to_owned));
+impl Origin {
+    /// Whether what was typed can only mean a file of a node: `NODE:/absolute/path`.
+    pub(crate) fn is_elsewhere(typed: &Path) -> bool {
+        !typed.exists() && elsewhere(typed).is_some()
+    }
+
+    /// Reads what was typed; a file of this machine must be there.
+    pub(crate) fn read(typed: &Path, inventory: Option<&Inventory>) -> Result<Self, Exit> {
+        if typed.is_file() {
+            return Ok(Self::Here(std::path::absolute(typed)?));
+        }
+        let absent = || Exit::usage(format!("there is no package {}", typed.display()));
+        let (Some(inventory), Some((node, path))) = (inventory, elsewhere(typed)) else {
+            return Err(absent().hint("name the file, for example DIR/NAME-VERSION.tar.gz, or NODE:/DIR/NAME-VERSION.tar.gz"));
+        };
+        match inventory.node_names().find(|name| name.as_str() == node) {
+            Some(name) => Ok(Self::There(name.clone(), path.to_owned())),
+            None => {
+                let nodes: Vec<_> = inventory.node_names().map(NodeName::as_str).collect();
+                Err(Exit::usage(format!("there is no node `{node}` to take {} from", path.display()))
+                    .hint(format!("one of: {}", nodes.join(", "))))
+            }
+        }
+    }
+}
+
+/// `NODE:/absolute/path`, taken apart.
+fn elsewhere(typed: &Path) -> Option<(&str, &Path)> {
+    let (node, path) = typed.to_str()?.split_once(':')?;
+    let plain = !node.is_empty() && !node.contains('/');
+    (plain && path.starts_with('/')).then_some((node, Path::new(path)))
+}
+
+/// What reading a package gives when somebody could read it.
+pub(crate) type Accepted = Result<(Release, package::Listing), package::PackageError>;
+
+/// Reads a file of this machine by a policy; the inner error says why it is not accepted.
+async fn read_here(file: PathBuf, manifest: Option<&Path>, policy: PackagePolicy) -> Result<Accepted, Exit> {
+    let manifest = manifest.map(Path::to_owned);
     let read = tokio::task::spawn_blocking(move || match manifest {
         Some(manifest) => package::read_beside(&file, &manifest, &policy),
         None => package::read(&file, &policy),
@@ -50,19 +82,43 @@ pub(crate) async fn read_accepted(
     read.await.map_err(|error| anyhow::Error::from(error).into())
 }
 
-/// Reads a package by a policy; also returns its entries.
+/// Reads a package, wherever it is, by a policy; the inner error says why it is not accepted.
+pub(crate) async fn read_accepted(
+    origin: &Origin,
+    manifest: Option<&Path>,
+    site: &Site,
+    policy: &PackagePolicy,
+) -> Result<Accepted, Exit> {
+    match origin {
+        Origin::Here(file) => read_here(file.clone(), manifest, policy.clone()).await,
+        Origin::There(node, path) => {
+            let host = site.hosts.get(node).ok_or_else(|| Exit::usage(format!("there is no node `{node}`")))?;
+            let limit = site.inventory.limits.distribute.duration();
+            let archive = package::OnNode { node, path, manifest, limit };
+            let read = package::read_on_node(ReadOnly::new(host.as_ref()), &archive, policy).await;
+            read.map_err(|error| {
+                Exit { code: BLOCKED, ..error.into() }.hint("rollup precheck --only host")
+            })
+        }
+    }
+}
+
+/// Reads a file of this machine by a policy; also returns its entries.
 pub(crate) async fn read_archive(
     file: &Path,
     manifest: Option<&Path>,
     policy: PackagePolicy,
 ) -> Result<(Release, package::Listing), Exit> {
-    let file = absolute_package(file)?;
-    read_accepted(&file, manifest, policy).await?.map_err(refused)
+    match Origin::read(file, None)? {
+        Origin::Here(file) => read_here(file, manifest, policy).await?.map_err(refused),
+        Origin::There(..) => Err(Exit::usage(format!("there is no package {}", file.display()))),
+    }
 }
 
-/// Reads the package with every check that needs no node (PKG-1, PKG-4).
-pub(crate) async fn read_package(file: &Path, manifest: Option<&Path>, inventory: &Inventory) -> Result<Release, Exit> {
-    let (release, _) = read_archive(file, manifest, inventory.package.clone()).await?;
+/// Reads the package with every check that asks no more of a node than to show it (PKG-1, PKG-4).
+pub(crate) async fn read_package(file: &Path, manifest: Option<&Path>, site: &Site) -> Result<Release, Exit> {
+    let origin = Origin::read(file, Some(&site.inventory))?;
+    let (release, _) = read_accepted(&origin, manifest, site, &site.inventory.package).await?.map_err(refused)?;
     Ok(release)
 }
 
@@ -135,7 +191,7 @@ pub(crate) async fn plan_upgrade(site: &Site, typed: &UpgradeArguments, screen: 
     let playbook = read_playbook(typed.playbook.as_ref(), screen.color())?;
     let waiting = screen.waiting("reading the package and the facts of all nodes");
     refuse_when_locked(site, screen).await?;
-    let mut release = read_package(&typed.pkg, typed.manifest.as_deref(), &site.inventory).await?;
+    let mut release = read_package(&typed.pkg, typed.manifest.as_deref(), site).await?;
     let examined = site.examine(Some(&release), Stage::Fresh).await;
     release.obsolete = service::obsolete(&release, &examined.facts);
     drop(waiting);

@@ -9,7 +9,7 @@ use rollup_ui::pages::{self, Selection};
 use crate::{
     cli::{Format, PrecheckArguments},
     exit::{self, Ended, Exit},
-    planning::{absolute_package, read_accepted},
+    planning::{Origin, read_accepted},
     screen::Screen,
     site::{self, Site},
 };
@@ -39,7 +39,7 @@ pub(crate) async fn precheck(
     let readable = |check: &Check| check.id.ends_with(".readable");
     let wanted = |check: &Check| asked_for(check) || (ALWAYS.contains(&check.id) || readable(check)) && !skipped(check);
     let site = site()?;
-    let pkg = asked.pkg.as_deref().map(absolute_package).transpose()?;
+    let pkg = asked.pkg.as_deref().map(|pkg| Origin::read(pkg, Some(&site.inventory))).transpose()?;
     let waiting = screen.waiting_aloud("precheck: reading the facts of all nodes");
     let subjects: Vec<_> = (site.registry.subjects().iter())
         // Nobody waits for an answer that nobody wants.
@@ -50,7 +50,7 @@ pub(crate) async fn precheck(
         .collect();
     let (examined, package) = tokio::join!(
         rollup_engine::gather(&subjects, &site.hosts, &site.inventory),
-        read(pkg.as_deref(), asked.manifest.as_deref(), &site)
+        read(pkg.as_ref().zip(asked.pkg.as_deref()), asked.manifest.as_deref(), &site)
     );
     let (release, accepted) = package?;
     let moment = Moment::now(Stage::Fresh);
@@ -72,13 +72,13 @@ pub(crate) async fn precheck(
 
 /// Reads the package while the nodes are asked. One that is not accepted is a finding, and the nodes are judged without it.
 async fn read(
-    file: Option<&Path>,
+    package: Option<(&Origin, &Path)>,
     manifest: Option<&Path>,
     site: &Site,
 ) -> Result<(Option<Release>, Option<Finding>), Exit> {
-    let Some(file) = file else { return Ok((None, None)) };
-    let read = read_accepted(file, manifest, site.inventory.package.clone()).await?.map(|(release, _)| release);
-    let accepted = package::accepted(file, read.as_ref());
+    let Some((origin, typed)) = package else { return Ok((None, None)) };
+    let read = read_accepted(origin, manifest, site, &site.inventory.package).await?.map(|(release, _)| release);
+    let accepted = package::accepted(typed, read.as_ref());
     Ok((read.ok(), Some(accepted)))
 }
 

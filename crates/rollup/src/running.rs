@@ -416,7 +416,7 @@ fn emergency(plan: &Plan, screen: &Screen) -> Vec<Next> {
         screen.next("rollup rollback --backup SET", "go back to that one instead"),
     ];
     if let Some(release) = &plan.release {
-        let pkg = quoted_option("--pkg", Some(Path::new(&release.archive)));
+        let pkg = quoted_option("--pkg", Some(Path::new(&release.origin())));
         let forward = format!("rollup upgrade{pkg}");
         next.push(
             screen.next(&forward, &format!("or forward to {} again, once the pair passes a precheck", release.version)),

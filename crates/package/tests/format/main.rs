@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are not tests to the lint")]
 
 mod built;
+mod local;
 mod manifests;
+mod on_node;
 mod plain;
 mod refusals;
 mod sample;

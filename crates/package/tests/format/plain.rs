@@ -9,11 +9,11 @@ use tar::EntryType;
 use crate::sample::{MANIFEST, Raw, file, gzip, policy, tar};
 
 /// The sample's manifest for files that a vendor names.
-fn manifest() -> String {
+pub(crate) fn manifest() -> String {
     MANIFEST.replace("payload/app.jar", "orders-2.0.0/lib/app.jar").replace("hooks/key.sh", "orders-2.0.0/bin/key.sh")
 }
 
-fn vendor() -> Vec<Raw> {
+pub(crate) fn vendor() -> Vec<Raw> {
     vec![
         Raw { kind: EntryType::Directory, ..file("./", "") },
         file("./orders-2.0.0/README", "hello"),
@@ -22,12 +22,18 @@ fn vendor() -> Vec<Raw> {
     ]
 }
 
-fn read(entries: &[Raw], manifest: &str) -> Result<(Release, Listing), PackageError> {
+/// A vendor's archive and the manifest beside it.
+pub(crate) fn written(entries: &[Raw], manifest: &str) -> (tempfile::TempDir, [PathBuf; 2]) {
     let directory = tempfile::tempdir().unwrap();
     let paths: [PathBuf; 2] = ["vendor.tar.gz", "vendor.toml"].map(|name| directory.path().join(name));
     fs::write(&paths[0], gzip(&tar(entries, true))).unwrap();
     fs::write(&paths[1], manifest).unwrap();
-    read_beside(&paths[0], &paths[1], &policy())
+    (directory, paths)
+}
+
+fn read(entries: &[Raw], manifest: &str) -> Result<(Release, Listing), PackageError> {
+    let (_directory, [archive, manifest]) = written(entries, manifest);
+    read_beside(&archive, &manifest, &policy())
 }
 
 #[test]

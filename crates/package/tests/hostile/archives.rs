@@ -14,6 +14,8 @@ use tar::{EntryType, Header};
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) reason: &'static str,
+    /// What it says when the archive lies on a node, whose programs see it first; none: the same.
+    pub(crate) on_node: Option<&'static str>,
     pub(crate) make: Box<dyn Fn(&Path)>,
 }
 
@@ -94,7 +96,7 @@ fn whole(mut entries: Vec<Raw>) -> Vec<u8> {
 }
 
 fn bytes(name: &'static str, reason: &'static str, make: impl Fn() -> Vec<u8> + 'static) -> Case {
-    Case { name, reason, make: Box::new(move |path| std::fs::write(path, make()).unwrap()) }
+    Case { name, reason, on_node: None, make: Box::new(move |path| std::fs::write(path, make()).unwrap()) }
 }
 
 /// A good package with one entry more.
@@ -119,7 +121,7 @@ fn large(name: &'static str, reason: &'static str, write: fn(&mut dyn Write)) ->
         write(&mut encoder);
         encoder.finish().unwrap().flush().unwrap();
     };
-    Case { name, reason, make: Box::new(make) }
+    Case { name, reason, on_node: None, make: Box::new(make) }
 }
 
 fn zeros(out: &mut dyn Write, count: u64) {
@@ -222,10 +224,13 @@ pub(crate) fn cases() -> Vec<Case> {
         manifest("a name that is a path", "`name` is", "name = \"orders\"", "name = \"../x\""),
         manifest("an unknown key", "unknown field", "format = 1", "format = 1\nevil = 1"),
         manifest("another format", "`format` is 2", "format = 1", "format = 2"),
-        bytes("a truncated archive", "truncated", move || {
-            let all = own();
-            all[..all.len() - 20].to_vec()
-        }),
+        Case {
+            on_node: Some("unexpected end of file"),
+            ..bytes("a truncated archive", "truncated", move || {
+                let all = own();
+                all[..all.len() - 20].to_vec()
+            })
+        },
         bytes("an archive without its end", "truncated", || {
             let mut entries = good();
             entries.push(sums(&entries));

@@ -1,5 +1,5 @@
 //! Hostile archives, one table: each is refused for its own reason, writes nothing outside the staging directory, and
-//! costs no more memory than a good one (PKG-4).
+//! costs no more memory than a good one (PKG-4), on this machine and on a node that has it.
 //!
 //! `cargo test -p package --test hostile -- --show` prints the table. Each archive is read by a process of its own, this
 //! program again, whose peak memory the kernel tells.
@@ -7,6 +7,8 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test program that prints a table")]
 
 mod archives;
+#[path = "../format/local.rs"]
+mod local;
 
 use std::{
     collections::BTreeMap,
@@ -43,15 +45,21 @@ fn main() -> ExitCode {
 /// Unpacks an archive, or says why not; then the peak of this process.
 fn read(archive: &Path, target: &Path) -> ExitCode {
     let policy = PackagePolicy { allow_unsigned: true, ..PackagePolicy::default() };
-    match package::unpack_checked(archive, target, &policy) {
-        Ok(_) => println!("accepted"),
-        Err(error) => println!("{}", error.to_string().replace('\n', " ")),
-    }
+    // A node's archive is never unpacked here: it is refused by what the node tells of it.
+    let on_node = target.as_os_str() == ON_NODE;
+    let refused = match on_node {
+        true => local::read(archive, None, &policy).err(),
+        false => package::unpack_checked(archive, target, &policy).err(),
+    };
+    println!("{}", refused.map_or_else(|| "accepted".to_owned(), |error| error.to_string().replace('\n', " ")));
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     println!("{}", peak.trim().trim_end_matches(" kB"));
     ExitCode::SUCCESS
 }
+
+/// Instead of a directory to unpack into.
+const ON_NODE: &str = "on-node";
 
 /// Every path below a directory, with its size.
 fn listing(directory: &Path) -> BTreeMap<String, u64> {
@@ -77,22 +85,30 @@ fn judge(case: &Case, show: bool) -> Result<(), String> {
     // What an archive may try to reach.
     fs::write(directory.path().join("victim"), "victim").unwrap();
     let before = listing(directory.path());
-    let staging = directory.path().join("staging");
-    let child = Command::new(std::env::current_exe().unwrap()).arg("--read").arg(&archive).arg(&staging).output();
-    let said = String::from_utf8(child.unwrap().stdout).unwrap();
-    let Some((reason, peak)) = said.trim_end().rsplit_once('\n') else { panic!("{}: {said}", case.name) };
-    let peak: u64 = peak.parse().unwrap();
-    if show {
-        println!("{:44} {peak:>6} KiB  {reason}", case.name);
-    }
-    let left = listing(directory.path());
-    match () {
-        () if reason == "accepted" => Err(format!("{}: accepted", case.name)),
-        () if !reason.contains(case.reason) => {
-            Err(format!("{}: expected `{}`, found `{reason}`", case.name, case.reason))
+    for target in [directory.path().join("staging"), ON_NODE.into()] {
+        let child = Command::new(std::env::current_exe().unwrap()).arg("--read").arg(&archive).arg(&target).output();
+        let child = child.unwrap();
+        let said = String::from_utf8(child.stdout).unwrap();
+        let Some((reason, peak)) = said.trim_end().rsplit_once('\n') else {
+            panic!("{}: {said}{}", case.name, String::from_utf8_lossy(&child.stderr))
+        };
+        let peak: u64 = peak.parse().unwrap();
+        let on_node = target.as_os_str() == ON_NODE;
+        let whose = if on_node { "on a node" } else { "here" };
+        if show {
+            println!("{:44} {whose:9} {peak:>6} KiB  {reason}", case.name);
         }
-        () if left != before => Err(format!("{}: it left {left:?}", case.name)),
-        () if peak > MOST => Err(format!("{}: reading it took {peak} KiB", case.name)),
-        () => Ok(()),
+        let left = listing(directory.path());
+        let expected = if on_node { case.on_node.unwrap_or(case.reason) } else { case.reason };
+        match () {
+            () if reason == "accepted" => return Err(format!("{} {whose}: accepted", case.name)),
+            () if !reason.contains(expected) => {
+                return Err(format!("{} {whose}: expected `{expected}`, found `{reason}`", case.name));
+            }
+            () if left != before => return Err(format!("{} {whose}: it left {left:?}", case.name)),
+            () if peak > MOST => return Err(format!("{} {whose}: reading it took {peak} KiB", case.name)),
+            () => {}
+        }
     }
+    Ok(())
 }

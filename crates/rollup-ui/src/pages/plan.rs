@@ -63,7 +63,7 @@ fn headline(page: &mut Page<'_>, plan: &Plan) {
         page.entry(2, 12, node.as_str(), Paint::Plain, &format!("{version}{roles}"));
     }
     if let Some(release) = &plan.release {
-        let text = format!("{} {} from {}", release.name, release.version, release.archive);
+        let text = format!("{} {} from {}", release.name, release.version, release.origin());
         page.entry(2, 12, "package", Paint::Plain, &text);
     }
     page.entry(2, 12, "VIP", Paint::Plain, &plan.inventory.vip.address.to_string());
