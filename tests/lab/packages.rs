@@ -206,7 +206,8 @@ fn lying_there(bench: &Bench) -> Result<()> {
     let there = "node-a:/srv/there.tar.gz";
 
     // It is what it would be here.
-    let inspect = |from: &str| -> Result<Value> { bench.rollup(&["--json", "pkg", "inspect", from])?.expect(0)?.json() };
+    let inspect =
+        |from: &str| -> Result<Value> { bench.rollup(&["--json", "pkg", "inspect", from])?.expect(0)?.json() };
     let (mut told, mut read) = (inspect(there)?, inspect(&here)?);
     ensure!(told["release"]["archive_node"] == "node-a", "{told}");
     for document in [&mut told, &mut read] {
@@ -243,7 +244,8 @@ fn lying_there(bench: &Bench) -> Result<()> {
 
     // Where one of them does not serve, or the other cannot fetch, through the operator's memory.
     for (node, refused) in [("node-a", "*--daemon*"), ("node-b", "*rsync://*")] {
-        let wrapper = format!("#!/bin/sh\ncase \"$*\" in {refused}) exit 10 ;; esac\nexec /usr/bin/rsync.real \"$@\"\n");
+        let wrapper =
+            format!("#!/bin/sh\ncase \"$*\" in {refused}) exit 10 ;; esac\nexec /usr/bin/rsync.real \"$@\"\n");
         let wrap = format!(
             "mv /usr/bin/rsync /usr/bin/rsync.real\ncat > /usr/bin/rsync <<'END'\n{wrapper}END\nchmod 755 /usr/bin/rsync"
         );

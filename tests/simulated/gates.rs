@@ -47,6 +47,25 @@ async fn a_failing_health_gate_is_passed_when_an_operator_accepts_it_by_name_upg
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_package_says_of_its_health_is_asked_once_it_is_installed_pkg_1() {
+    let answers_at = |port: u16| {
+        run_on(
+            move |plan| {
+                if let Some(release) = &mut plan.release {
+                    release.health.ports = vec![port];
+                }
+            },
+            |_| {},
+        )
+    };
+    finished(&answers_at(8080).live().await);
+    let run = answers_at(9);
+    failed(&run.live().await);
+    let record = run.state().unwrap().steps[&step("health.gate@node-b")].clone();
+    assert_eq!(record.findings[0].expected, "port 9 listening", "{record:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_puts_data_at_risk_is_never_accepted_upg_8() {
     let run = run_on(|_| {}, |world| world.knobs.never_healthy = [node("node-b")].into());
     failed(&run.live().await);

@@ -1,13 +1,14 @@
 //! The gates: a node that is healthy, a VIP that answers.
 
 use std::{
+    borrow::Cow,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
-use anyhow::Result;
-use rollup_engine::{Action, Cx, State};
-use rollup_model::{Finding, Severity};
+use anyhow::{Context, Result};
+use rollup_engine::{Action, Cx, State, gather_one};
+use rollup_model::{Finding, Inventory, NodeName, Severity, StepState, Target, release::Answers};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -28,11 +29,13 @@ pub struct Healthy {
 impl Action for Healthy {
     async fn check(&self, cx: &Cx<'_>) -> Result<State> {
         let node = cx.node()?;
-        let facts = cx.facts(&HealthSubject, node).await?;
+        let inventory = &asked(cx, node);
+        let at = inventory.node(node).with_context(|| format!("node `{node}` is not in the inventory"))?;
+        let facts = gather_one(&HealthSubject, cx.host()?, inventory, at).await?;
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).replace(facts.clone());
-        let mut findings = definition::problems(cx.inventory(), node, &facts, "UPG-6");
+        let mut findings = definition::problems(inventory, node, &facts, "UPG-6");
         if let Some(last) = last {
-            findings.extend(definition::restarted(cx.inventory(), node, &last, &facts, "UPG-6"));
+            findings.extend(definition::restarted(inventory, node, &last, &facts, "UPG-6"));
         }
         findings.retain(|finding| finding.severity == Severity::Error);
         if findings.is_empty() {
@@ -46,6 +49,35 @@ impl Action for Healthy {
     fn acceptable(&self, finding: &Finding) -> bool {
         definition::acceptable(&finding.id)
     }
+}
+
+/// What is asked of a node: the inventory's questions, and those of the package once this run has installed it there.
+fn asked<'a>(cx: &Cx<'a>, node: &NodeName) -> Cow<'a, Inventory> {
+    let inventory = Cow::Borrowed(cx.inventory());
+    let Some(release) = cx.plan.release.as_ref().filter(|release| !release.health.is_empty()) else { return inventory };
+    let here = Target::Node(node.clone());
+    let installed = cx.plan.steps.iter().any(|step| {
+        let is_done =
+            cx.run.steps.get(&step.id).is_some_and(|record| record.state == StepState::Done && !record.undone);
+        step.action.uses == "service.install" && step.on == here && is_done
+    });
+    if installed { Cow::Owned(with_answers(inventory.into_owned(), &release.health)) } else { inventory }
+}
+
+/// An inventory that also asks for these.
+fn with_answers(mut inventory: Inventory, more: &Answers) -> Inventory {
+    let service = &mut inventory.service;
+    for port in &more.ports {
+        if !service.ports.contains(port) {
+            service.ports.push(*port);
+        }
+    }
+    for url in &more.urls {
+        if !service.health_urls.contains(url) {
+            service.health_urls.push(url.clone());
+        }
+    }
+    inventory
 }
 
 /// Clients are answered through the VIP by this step's node (VIP-3).
@@ -91,5 +123,20 @@ impl Action for Outside {
         }
         findings.retain(|finding| finding.severity == Severity::Error);
         Ok(if findings.is_empty() { State::seen(seen) } else { State::not_yet(findings) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_package_answers_is_asked_beside_what_the_inventory_asks_pkg_1() {
+        let known = "http://127.0.0.1:8080/health";
+        let more =
+            Answers { ports: vec![8080, 9090], urls: vec![known.to_owned(), "http://127.0.0.1:9090/".to_owned()] };
+        let asked = with_answers(crate::tests::inventory(), &more).service;
+        assert_eq!(asked.ports, [8080, 8081, 9090]);
+        assert_eq!(asked.health_urls, [known, "http://127.0.0.1:9090/"]);
     }
 }

@@ -12,10 +12,8 @@ use std::{
 
 use anyhow::{Context, Result};
 use rollup_engine::{Action, ApplyCx, Cx, State};
-use rollup_model::{
-    ActionRef, Finding, NodeName, Release, Role, Undo, inventory::DistributeFrom, release::StagedFile,
-};
-use rollup_remote::{Cmd, Effect, Rsync, SUMS, Stdin, StdinStream};
+use rollup_model::{ActionRef, Finding, NodeName, Release, Role, Undo, inventory::DistributeFrom, release::StagedFile};
+use rollup_remote::{Cmd, Effect, Rsync, SUMS, Stdin, StdinStream, has_rsync};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -174,7 +172,7 @@ async fn take(cx: &ApplyCx<'_>, lacking: &Lacking<'_>) -> Result<()> {
 /// Sends what is lacking.
 pub(crate) async fn from_operator(cx: &ApplyCx<'_>, lacking: &Lacking<'_>) -> Result<()> {
     cx.progress(format!("sending {} to {}", lacking.what, lacking.node));
-    if !(lacking.has_rsync && by_rsync(cx, lacking).await?) {
+    if !(lacking.has_rsync && has_rsync() && by_rsync(cx, lacking).await?) {
         by_stream(cx, lacking).await?;
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rollup_model::{
     Diagnostic,
     inventory::PackagePolicy,
-    release::{Hook, RootKeyPolicy},
+    release::{Answers, Hook, RootKeyPolicy},
 };
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +44,9 @@ pub struct Manifest {
     /// Whether hooks may change the root key. Default: they must keep it.
     #[serde(default)]
     pub root_key: RootKeyPolicy,
+    /// Where the service answers when it is healthy, beside what the inventory asks.
+    #[serde(default)]
+    pub health: Answers,
     /// How files are laid out. Default: in place.
     #[serde(default)]
     pub layout: LayoutChoice,
@@ -236,6 +239,14 @@ impl Manifest {
                 format!("`units` contains `{unit}`: expected a unit's full name such as `orders-api.service`"),
             );
             expect(units.insert(unit), format!("`units` contains `{unit}` twice: expected every unit once"));
+        }
+        expect(!self.health.ports.contains(&0), "`health.ports` contains 0: expected a TCP port".to_owned());
+        for url in &self.health.urls {
+            let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+            let plain = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_graphic());
+            let message =
+                format!("`health.urls` contains `{}`: expected `http://…` or `https://…`", url.escape_debug());
+            expect(rest.is_some_and(plain), message);
         }
         problems
     }

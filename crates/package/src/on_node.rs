@@ -73,8 +73,7 @@ pub async fn read_on_node(
         Err(found) => anyhow::bail!("{}: unexpected answer about {path}: `{}`", archive.node, found.escape_debug()),
     };
     let known = || -> Result<_, PackageError> {
-        let standing =
-            signature::check_told(&named, look.signature.as_deref(), &look.blake2b, &look.sha256, policy)?;
+        let standing = signature::check_told(&named, look.signature.as_deref(), &look.blake2b, &look.sha256, policy)?;
         let compression = archive::compression_of(&named, &look.first)?;
         let manifest = archive.manifest.map(Beside::read).transpose()?;
         Ok((standing, compression, manifest))
@@ -85,7 +84,10 @@ pub async fn read_on_node(
     };
     if !look.lacks.is_empty() {
         let lacks = look.lacks.join(", ");
-        anyhow::bail!("{} has no {lacks}, which reading a package there needs; install it, or copy the package here", archive.node);
+        anyhow::bail!(
+            "{} has no {lacks}, which reading a package there needs; install it, or copy the package here",
+            archive.node
+        );
     }
     let kind = match compression {
         Compression::Gzip => "gzip",
@@ -133,9 +135,10 @@ fn read_outline(
     let beside = Rc::new(RefCell::new(Told::default()));
     let mut outline = Outline::new(input, Rc::clone(&beside));
     let mut contents = Contents::new(given.manifest.is_some(), Some(Rc::clone(&beside)));
-    let unpacked = archive::scan_unpacked(&mut outline, contents.shape(), &Limits::default(), &mut |name, size, content| {
-        contents.take(name, size, content)
-    })?;
+    let unpacked =
+        archive::scan_unpacked(&mut outline, contents.shape(), &Limits::default(), &mut |name, size, content| {
+            contents.take(name, size, content)
+        })?;
     let sha256 = outline.finish()?;
     let Given { file, named, compression, size, manifest, standing } = given;
     let scanned = Scanned { compression, size, sha256, unpacked };

@@ -7,9 +7,7 @@ use rollup_engine::ApplyCx;
 use rollup_model::NodeName;
 use rollup_remote::{Cmd, RemoteError, Stdin, transfer_seen};
 
-use crate::{
-    distribute::{Lacking, from_operator, receive},
-};
+use crate::distribute::{Lacking, from_operator, receive};
 
 const SERVE: &str = include_str!("scripts/serve.sh");
 const UNSERVE: &str = include_str!("scripts/unserve.sh");

@@ -194,6 +194,7 @@ fn release(
         keep: manifest.keep.clone(),
         obsolete: Vec::new(),
         root_key: manifest.root_key,
+        health: manifest.health.clone(),
         migrations,
         hooks: manifest.hooks.clone(),
         hook_files: hook_files.collect(),

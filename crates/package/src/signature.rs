@@ -156,7 +156,8 @@ pub(crate) fn check_told(
     let turned: Vec<&str> =
         lines.iter().enumerate().map(|(at, line)| if at == 1 { turned.as_str() } else { line }).collect();
     let signature = Signature::decode(&turned.join("\n")).map_err(|error| unusable(&path, &error.to_string()))?;
-    key.verify(blake2b, &signature, true).map_err(|_| PackageError::Forged { path: archive.to_owned(), key: id.clone() })?;
+    key.verify(blake2b, &signature, true)
+        .map_err(|_| PackageError::Forged { path: archive.to_owned(), key: id.clone() })?;
     Ok(standing(id, &signature, sha256.to_owned()))
 }
 

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use package::{LayoutChoice, Manifest};
 use rollup_model::{
     Span,
-    release::{Hook, HookPoint, RootKeyPolicy},
+    release::{Answers, Hook, HookPoint, RootKeyPolicy},
 };
 use serde::Deserialize;
 
@@ -213,6 +213,7 @@ fn assemble(all: &Variants, variant: &Variant, sources: &Path, classes: &Path, j
         units: all.units.clone(),
         components,
         keep: Vec::new(),
+        health: Answers::default(),
         layout: LayoutChoice::InPlace,
         root_key: if variant.new_root_key { RootKeyPolicy::MayChange } else { RootKeyPolicy::Keep },
         hooks,

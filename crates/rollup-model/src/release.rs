@@ -55,6 +55,9 @@ pub struct Release {
     pub root_key: RootKeyPolicy,
     /// Schema changes, in the order in which they run.
     pub migrations: Vec<Migration>,
+    /// What its service answers beside what the inventory asks: the health gates ask for it once it is installed.
+    #[serde(default, skip_serializing_if = "Answers::is_empty")]
+    pub health: Answers,
     /// Programs of the package that run on the node.
     pub hooks: Vec<Hook>,
     /// Everything below `hooks/`: the programs and what they need.
@@ -206,6 +209,23 @@ impl Layout {
             Some(rest) if rest.starts_with('/') => format!("{to}{rest}"),
             _ => path.to_owned(),
         }
+    }
+}
+
+/// Where a service answers when it is healthy.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Answers {
+    /// TCP ports that it listens on.
+    pub ports: Vec<u16>,
+    /// URLs that answer 200 when asked on the node itself.
+    pub urls: Vec<String>,
+}
+
+impl Answers {
+    /// Whether nothing is asked.
+    pub fn is_empty(&self) -> bool {
+        self.ports.is_empty() && self.urls.is_empty()
     }
 }
 

@@ -15,7 +15,7 @@ pub use cmd::{Cmd, Effect, RunAs, Stdin};
 pub use error::RemoteError;
 pub use host::{Host, Output, ReadOnly};
 pub use job::Job;
-pub use rsync::{Rsync, Sent};
+pub use rsync::{Rsync, Sent, has_rsync};
 pub use ssh::{SshHost, SshSettings, quiet};
 pub use stream::{StdinStream, transfer, transfer_seen};
 

@@ -40,6 +40,12 @@ pub struct Sent {
     pub back: u64,
 }
 
+/// Whether this machine has rsync: worth knowing before anything is made ready for it.
+pub fn has_rsync() -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|dir| dir.join("rsync").is_file())
+}
+
 /// Runs rsync through the control socket of a connection. `None`: this machine has none.
 pub(crate) async fn run(
     name: &str,

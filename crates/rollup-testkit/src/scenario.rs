@@ -276,6 +276,7 @@ fn release() -> Release {
         keep: Vec::new(),
         obsolete: Vec::new(),
         root_key: RootKeyPolicy::MayChange,
+        health: Default::default(),
         components: vec![
             component("orders-api.jar", '1'),
             component("worker.py", '2'),

@@ -100,7 +100,8 @@ impl World {
                 let names: Vec<&str> = text.lines().skip(1).collect();
                 let has = |other: &NodeName| {
                     let there = self.at(other).staging.directories.get(&dir);
-                    other != node && there.is_some_and(|there| names.iter().all(|name| there.proved.contains_key(*name)))
+                    other != node
+                        && there.is_some_and(|there| names.iter().all(|name| there.proved.contains_key(*name)))
                 };
                 if !self.machines.keys().any(has) {
                     return Some(Err(Failed::saying(3, "rsync: link_stat failed: No such file or directory")));

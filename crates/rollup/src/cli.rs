@@ -157,7 +157,7 @@ pub(crate) enum Command {
 /// What a precheck looks at, and how it says what it saw.
 #[derive(Debug, Args)]
 pub(crate) struct PrecheckArguments {
-    /// Also check that this package fits
+    /// Also check that this package fits: FILE, or NODE:/FILE
     #[arg(long, value_name = "FILE")]
     pub(crate) pkg: Option<PathBuf>,
     /// The manifest of an archive that has none
@@ -183,7 +183,7 @@ pub(crate) struct PrecheckArguments {
 /// What an upgrade is made of.
 #[derive(Debug, Args)]
 pub(crate) struct UpgradeArguments {
-    /// The package to install
+    /// The package to install: FILE, or NODE:/FILE when it lies on a node
     #[arg(long, value_name = "FILE")]
     pub(crate) pkg: PathBuf,
     /// The manifest of an archive that has none

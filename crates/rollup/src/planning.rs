@@ -49,7 +49,9 @@ impl Origin {
         }
         let absent = || Exit::usage(format!("there is no package {}", typed.display()));
         let (Some(inventory), Some((node, path))) = (inventory, elsewhere(typed)) else {
-            return Err(absent().hint("name the file, for example DIR/NAME-VERSION.tar.gz, or NODE:/DIR/NAME-VERSION.tar.gz"));
+            return Err(
+                absent().hint("name the file, for example DIR/NAME-VERSION.tar.gz, or NODE:/DIR/NAME-VERSION.tar.gz")
+            );
         };
         match inventory.node_names().find(|name| name.as_str() == node) {
             Some(name) => Ok(Self::There(name.clone(), path.to_owned())),
@@ -96,9 +98,7 @@ pub(crate) async fn read_accepted(
             let limit = site.inventory.limits.distribute.duration();
             let archive = package::OnNode { node, path, manifest, limit };
             let read = package::read_on_node(ReadOnly::new(host.as_ref()), &archive, policy).await;
-            read.map_err(|error| {
-                Exit { code: BLOCKED, ..error.into() }.hint("rollup precheck --only host")
-            })
+            read.map_err(|error| Exit { code: BLOCKED, ..error.into() }.hint("rollup precheck --only host"))
         }
     }
 }

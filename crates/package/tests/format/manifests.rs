@@ -221,6 +221,18 @@ fn upg_4_capabilities_are_one_word() {
 }
 
 #[test]
+fn pkg_1_where_the_service_answers_is_a_port_or_a_url() {
+    let with = |health: &str| MANIFEST.replacen("[[components]]", &format!("[health]\n{health}\n[[components]]"), 1);
+    let good = with("ports = [9090]\nurls = [\"http://127.0.0.1:9090/ready\"]");
+    let (release, _) = read(files_with(&good)).unwrap();
+    assert_eq!((release.health.ports, release.health.urls.len()), (vec![9090], 1));
+    for bad in ["ports = [0]", "urls = [\"file:///etc/shadow\"]", "urls = [\"-o /x\"]", "urls = [\"http://\"]", "x = 1"]
+    {
+        assert!(matches!(read(files_with(&with(bad))), Err(PackageError::Manifest { .. })), "{bad}");
+    }
+}
+
+#[test]
 fn pkg_1_the_schema_has_every_key_and_no_other() {
     let schema: serde_json::Value = serde_json::from_str(include_str!("../../../../docs/package.schema.json")).unwrap();
     let text = "format = 1\nname = \"x\"\nversion = \"1\"\narchive_sha256 = \"\"\nlayout = { kind = \"symlink\", root = \"/o\" }\n\
@@ -237,5 +249,6 @@ fn pkg_1_the_schema_has_every_key_and_no_other() {
         let (written, told) = of(list);
         assert_eq!(written, told, "{list}");
     }
+    assert_eq!(keys(&written["health"]), keys(&schema["properties"]["health"]["properties"]));
     assert_eq!(keys(&written["layout"]), keys(&schema["properties"]["layout"]["oneOf"][1]["properties"]));
 }

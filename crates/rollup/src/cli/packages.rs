@@ -18,7 +18,7 @@ pub(crate) enum Pkg {
     },
     /// Show what a package holds
     Inspect {
-        /// The archive
+        /// The archive: FILE, or NODE:/FILE
         package: PathBuf,
         /// The manifest of an archive that has none
         #[arg(long, value_name = "FILE")]
@@ -26,7 +26,7 @@ pub(crate) enum Pkg {
     },
     /// Check the signature, every entry and every checksum of a package
     Verify {
-        /// The archive; its signature is ARCHIVE.minisig
+        /// The archive: FILE, or NODE:/FILE; its signature is ARCHIVE.minisig
         package: PathBuf,
         /// The manifest of an archive that has none
         #[arg(long, value_name = "FILE")]
@@ -37,7 +37,7 @@ pub(crate) enum Pkg {
     },
     /// Show what a package would change on the nodes, and what somebody changed there by hand
     Diff {
-        /// The archive
+        /// The archive: FILE, or NODE:/FILE
         package: PathBuf,
         /// Only this node
         node: Option<NodeName>,
