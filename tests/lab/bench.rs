@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use jiff::Timestamp;
-use rollup_lab::{Flavour, Lab, LabOptions, Places, Traffic, TrafficOptions, TrafficReport, packages};
+use rollup_lab::{Engine, Flavour, Lab, LabOptions, Places, Traffic, TrafficOptions, TrafficReport, packages};
 use serde_json::Value;
 
 /// When a scenario runs.
@@ -128,6 +128,7 @@ impl Bench {
             name: name.parse()?,
             nodes: 2,
             flavour: Flavour::Preempt,
+            engine: Engine::Postgresql,
             version: "1.0.0".to_owned(),
             package: archives.join("orders-1.0.0.tar.gz"),
             places: Places::from_environment(),

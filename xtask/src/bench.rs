@@ -16,7 +16,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use rollup_lab::{Flavour, Lab, LabName, LabOptions, Places, packages};
+use rollup_lab::{Engine, Flavour, Lab, LabName, LabOptions, Places, packages};
 use serde_json::Value;
 
 #[derive(Debug, Args)]
@@ -69,6 +69,7 @@ impl Grounds {
             name: name.clone(),
             nodes: 2,
             flavour: Flavour::Preempt,
+            engine: Engine::Postgresql,
             version: "1.0.0".to_owned(),
             package: archives.join("orders-1.0.0.tar.gz"),
             places: Places::from_environment(),

@@ -12,7 +12,9 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use rollup_lab::{Flavour, Lab, LabOptions, LabStatus, Places, Traffic, TrafficOptions, TrafficReport, packages};
+use rollup_lab::{
+    Engine, Flavour, Lab, LabOptions, LabStatus, Places, Traffic, TrafficOptions, TrafficReport, packages,
+};
 use serde_json::{Value, json};
 
 /// The main job on real machines.
@@ -51,6 +53,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         name: "demo".parse()?,
         nodes: 2,
         flavour: arguments.flavour,
+        engine: Engine::Postgresql,
         version: "1.0.0".to_owned(),
         package: archives.join("orders-1.0.0.tar.gz"),
         places: Places::from_environment(),

@@ -12,8 +12,8 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Subcommand};
 use rollup_lab::{
-    Flavour, INSIDE_VARIABLE, Impairment, Lab, LabName, LabOptions, LabStatus, Places, TrafficOptions, run_client,
-    run_relay,
+    Flavour, FlavourWord, INSIDE_VARIABLE, Impairment, Lab, LabName, LabOptions, LabStatus, Places, TrafficOptions,
+    run_client, run_relay,
 };
 
 #[derive(Debug, Args)]
@@ -38,9 +38,9 @@ enum Action {
         /// 2 for a pair, 3 for a pair with a spare standby of the database.
         #[arg(long, default_value_t = 2)]
         nodes: usize,
-        /// How keepalived is configured.
-        #[arg(long, default_value = "preempt")]
-        flavour: Flavour,
+        /// How keepalived is configured, and what the database is: `opengauss,nopreempt`. Default: preempt, postgresql.
+        #[arg(long, value_delimiter = ',')]
+        flavour: Vec<FlavourWord>,
         /// The version of the example service that the nodes run at first.
         #[arg(long, default_value = "1.0.0")]
         version: String,
@@ -173,7 +173,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
         Action::Up { lab, nodes, flavour, version, package } => {
             let package = package.unwrap_or_else(|| default_package(&version));
             let began = Instant::now();
-            let options = LabOptions { name: lab.name, nodes, flavour, version, package, places };
+            let (flavour, engine) = FlavourWord::together(&flavour)?;
+            let options = LabOptions { name: lab.name, nodes, flavour, engine, version, package, places };
             let lab = Lab::up(&options, &note)?;
             note(&format!("lab `{}` is up after {:.1} s", lab.name(), began.elapsed().as_secs_f64()));
             show(&format!("inventory: {}", lab.inventory_path().display()))
@@ -261,7 +262,8 @@ fn default_package(version: &str) -> PathBuf {
 }
 
 fn table(status: &LabStatus) -> String {
-    let mut text = format!("lab {} ({}), operator in {}\n", status.name, status.flavour, status.operator_namespace);
+    let LabStatus { name, engine, flavour, operator_namespace, .. } = status;
+    let mut text = format!("lab {name} ({engine}, {flavour}), operator in {operator_namespace}\n");
     for node in &status.nodes {
         let database = match node.recovery {
             Some(true) => "standby",

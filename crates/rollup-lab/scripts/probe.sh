@@ -2,7 +2,12 @@
 vip=$1
 shift
 cd /
-query() { runuser -u postgres -- psql -XAtc "$1" 2> /dev/null; }
+# The server itself is asked, past any stand-in for another product's client.
+if [ -e /home/omm/gauss_env ]; then
+    query() { runuser -u omm -- /usr/lib/postgresql/15/bin/psql -h /opt/huawei/tmp -p 15400 -d postgres -XAtc "$1" 2> /dev/null; }
+else
+    query() { runuser -u postgres -- psql -XAtc "$1" 2> /dev/null; }
+fi
 echo "recovery=$(query 'select pg_is_in_recovery()')"
 echo "streaming=$(query "select count(*) from pg_stat_replication where state = 'streaming'")"
 echo "vip=$(ip -o -4 address show dev eth0 | grep -c " $vip/")"

@@ -8,7 +8,10 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::topology::{NETWORK, Node, Part, VIP, peer};
+use crate::{
+    engine::Engine,
+    topology::{NETWORK, Node, Part, VIP, peer},
+};
 
 pub(crate) const DATABASE_PASSWORD: &str = "orders-of-the-lab";
 pub(crate) const REPLICATION_PASSWORD: &str = "replication-of-the-lab";
@@ -113,13 +116,14 @@ pub(crate) fn standby_auto_conf(node: &Node, primary: &Node) -> String {
     format!("primary_conninfo = 'host={} port=5432 user=replicator application_name={}'\n", primary.address, node.name)
 }
 
-pub(crate) fn orders_conf(node: &Node, nodes: &[Node]) -> String {
+pub(crate) fn orders_conf(engine: Engine, node: &Node, nodes: &[Node]) -> String {
+    let port = engine.port();
     let pair = nodes.iter().filter(|node| node.part != Part::Spare);
-    let hosts: Vec<_> = pair.map(|node| format!("{}:5432", node.address)).collect();
+    let hosts: Vec<_> = pair.map(|node| format!("{}:{port}", node.address)).collect();
     format!(
         "node={}
 db_hosts={}
-db_local=127.0.0.1:5432
+db_local=127.0.0.1:{port}
 db_name=orders
 db_user=orders
 db_password={DATABASE_PASSWORD}
@@ -235,7 +239,7 @@ mod tests {
     #[test]
     fn the_pair_is_configured_alike_but_for_the_name() {
         let three = nodes(3);
-        let (a, b) = (orders_conf(&three[0], &three), orders_conf(&three[1], &three));
+        let [a, b] = [0, 1].map(|number| orders_conf(Engine::Postgresql, &three[number], &three));
         assert_eq!(a.replace("node=node-a", "node=node-b"), b);
         assert!(a.contains("db_hosts=10.78.0.11:5432,10.78.0.12:5432\n"), "{a}");
     }

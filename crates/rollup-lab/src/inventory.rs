@@ -5,6 +5,7 @@ use std::{fs, path::Path};
 use anyhow::{Context, Result};
 
 use crate::{
+    engine::Engine,
     places::LabName,
     topology::{HEALTH_URLS, Node, VIP},
 };
@@ -13,12 +14,13 @@ use crate::{
 pub(crate) const AGE_IDENTITY: &str = "identity.txt";
 
 /// The inventory of these nodes, with the operator's files in `directory`; backups are encrypted to `recipient`.
-pub(crate) fn text(name: &LabName, nodes: &[Node], directory: &Path, recipient: &str) -> String {
+pub(crate) fn text(name: &LabName, engine: Engine, nodes: &[Node], directory: &Path, recipient: &str) -> String {
     let file = |file: &str| toml::Value::String(directory.join(file).display().to_string());
     let (identity, known_hosts, age_identity) = (file("operator"), file("known_hosts"), file(AGE_IDENTITY));
     let nodes: String =
         nodes.iter().map(|n| format!("[[nodes]]\nname = \"{}\"\nhost = \"{}\"\n\n", n.name, n.address)).collect();
     let [api, worker] = HEALTH_URLS;
+    let database = database(engine);
     format!(
         r#"# A lab of real machines. Reachable from the operator's namespace only.
 
@@ -39,15 +41,8 @@ config = "/etc/keepalived/keepalived.conf"
 unit = "keepalived.service"
 
 [database]
-engine = "postgresql"
-os_user = "postgres"
-data_dir = "/var/lib/postgresql/15/main"
-bin_dir = "/usr/lib/postgresql/15/bin"
-unit = "postgresql@15-main.service"
-port = 5432
-name = "orders"
+{database}name = "orders"
 owner = "orders"                    # what migrations create belongs to it
-replication_user = "replicator"     # its password is in ~postgres/.pgpass of every node
 switchover = "with-vip"             # the new owner of the VIP also becomes the primary
 
 [service]
@@ -85,6 +80,26 @@ soak = "3s"                         # long enough for three checks, short enough
     )
 }
 
+/// What differs from engine to engine.
+fn database(engine: Engine) -> String {
+    let (unit, port, data_dir) = (engine.unit(), engine.port(), engine.data_directory());
+    let own = match engine {
+        Engine::Postgresql => {
+            r#"os_user = "postgres"
+bin_dir = "/usr/lib/postgresql/15/bin"
+replication_user = "replicator"     # its password is in ~postgres/.pgpass of every node
+"#
+        }
+        Engine::Opengauss | Engine::Gaussdb => {
+            r#"os_user = "omm"
+env_file = "/home/omm/gauss_env"    # read before every tool: GAUSSHOME, PATH, PGHOST …
+replication_user = "omm"            # trusted between the nodes
+"#
+        }
+    };
+    format!("engine = \"{engine}\"\n{own}data_dir = \"{data_dir}\"\nunit = \"{unit}\"\nport = {port}\n")
+}
+
 /// Makes an age identity that only the operator can read, as `age-keygen` would; its recipient.
 pub fn write_identity(path: &Path) -> Result<String> {
     use std::{io::Write, os::unix::fs::OpenOptionsExt};
@@ -113,12 +128,25 @@ mod tests {
     #[test]
     fn the_inventory_is_one_that_the_product_accepts() {
         let name = "demo".parse().unwrap();
-        let text = text(&name, &nodes(2), Path::new("/var/lib/with \"quotes\""), "age1recipient");
+        let text = text(&name, Engine::Postgresql, &nodes(2), Path::new("/var/lib/with \"quotes\""), "age1recipient");
         let inventory: Inventory = toml::from_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
         assert_eq!(inventory.node_names().map(ToString::to_string).collect::<Vec<_>>(), ["node-a", "node-b"]);
         assert_eq!(inventory.ssh.identity_file.as_deref(), Some("/var/lib/with \"quotes\"/operator"));
         assert_eq!(inventory.backup.identity_file.as_deref(), Some("/var/lib/with \"quotes\"/identity.txt"));
         assert_eq!(inventory.backup.recipients, ["age1recipient"]);
         assert!(inventory.package.allow_unsigned && inventory.sync.is_some() && inventory.meter.is_some());
+    }
+
+    #[test]
+    fn the_inventory_of_every_engine_is_one_that_the_product_can_read() {
+        for engine in Engine::ALL {
+            let text = text(&"demo".parse().unwrap(), engine, &nodes(2), Path::new("/lab"), "age1recipient");
+            let inventory =
+                rollup_model::inventory::load(&text).unwrap_or_else(|problems| panic!("{engine}: {problems:?}"));
+            let database = inventory.database;
+            assert_eq!(database.port, engine.port());
+            assert_eq!(database.data_dir, engine.data_directory());
+            assert_eq!(database.env_file.is_some(), engine != Engine::Postgresql);
+        }
     }
 }

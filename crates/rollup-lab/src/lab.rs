@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    LabName, LabStatus, Node, NodeStatus, Places, files, host, image, inventory, machine, network, overlay,
+    Engine, LabName, LabStatus, Node, NodeStatus, Places, files, host, image, inventory, machine, network, overlay,
     places::Lock,
     provision::{self, Wanted},
     reconfigure, shell, status,
@@ -35,6 +35,8 @@ pub struct LabOptions {
     pub nodes: usize,
     /// How keepalived is configured.
     pub flavour: Flavour,
+    /// What the database is, or plays.
+    pub engine: Engine,
     /// The version of the service that the nodes run at first.
     pub version: String,
     /// The package of that version.
@@ -56,6 +58,8 @@ struct LabRecord {
     name: LabName,
     nodes: Vec<Node>,
     flavour: Flavour,
+    #[serde(default)]
+    engine: Engine,
     version: String,
     base: PathBuf,
     provisioned: PathBuf,
@@ -73,13 +77,19 @@ impl Lab {
         host::prepare_host(say)?;
         let nodes = provision::nodes(options.nodes)?;
         let base = image::ensure_base(&options.places.cache, say)?;
-        let LabOptions { flavour, version, package, .. } = options;
-        let wanted = Wanted { nodes: &nodes, version, package };
+        let LabOptions { flavour, engine, version, package, .. } = options;
+        ensure!(
+            *engine == Engine::Postgresql || nodes.len() == 2,
+            "a lab that plays {engine} is a pair, expected 2 nodes, found {}",
+            nodes.len()
+        );
+        let wanted = Wanted { nodes: &nodes, engine: *engine, version, package };
         let provisioned = provision::ensure(&options.places.cache, &base, &wanted, say)?;
         let record = LabRecord {
             name: options.name.clone(),
             nodes,
             flavour: *flavour,
+            engine: *engine,
             version: version.clone(),
             base: base.directory,
             provisioned: provisioned.directory,
@@ -157,6 +167,11 @@ impl Lab {
         &self.record.name
     }
 
+    /// What the database is, or plays.
+    pub fn engine(&self) -> Engine {
+        self.record.engine
+    }
+
     /// The directory of the lab: keys, `ssh_config`, inventory, disks.
     pub fn directory(&self) -> &Path {
         &self.directory
@@ -230,6 +245,7 @@ impl Lab {
         LabStatus {
             name: self.record.name.to_string(),
             flavour: self.flavour().unwrap_or(self.record.flavour),
+            engine: self.record.engine,
             operator_namespace: self.record.name.operator_namespace(),
             nodes,
             problems,
@@ -355,9 +371,15 @@ impl Lab {
         };
         let pair: Vec<Node> = self.nodes().iter().filter(|node| node.part != Part::Spare).cloned().collect();
         write("ssh_config", files::ssh_config(self.nodes(), &self.directory))?;
-        write("rollup.toml", inventory::text(&self.record.name, &pair, &self.directory, &recipient))?;
+        write(
+            "rollup.toml",
+            inventory::text(&self.record.name, self.record.engine, &pair, &self.directory, &recipient),
+        )?;
         if pair.len() < self.nodes().len() {
-            write("rollup-all.toml", inventory::text(&self.record.name, self.nodes(), &self.directory, &recipient))?;
+            write(
+                "rollup-all.toml",
+                inventory::text(&self.record.name, self.record.engine, self.nodes(), &self.directory, &recipient),
+            )?;
         }
         write("lab.json", serde_json::to_string_pretty(&self.record)?)
     }

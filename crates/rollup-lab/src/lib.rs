@@ -10,7 +10,9 @@
 mod addresses;
 mod client;
 mod deploy;
+mod engine;
 mod files;
+mod gauss;
 mod host;
 mod image;
 mod inventory;
@@ -34,6 +36,7 @@ pub use addresses::{AddressChange, AddressWatch};
 pub use client::{
     AcknowledgedWrite, ClientError, Fate, Gap, Side, SideReport, Traffic, TrafficOptions, TrafficReport, run_client,
 };
+pub use engine::{Engine, FlavourWord};
 pub use host::prepare_host;
 pub use inventory::write_identity;
 pub use lab::{INSIDE_VARIABLE, Lab, LabOptions, prepare_image};

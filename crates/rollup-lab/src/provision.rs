@@ -12,7 +12,9 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{
     deploy::Package,
+    engine::Engine,
     files::{self, Tree},
+    gauss,
     image::{self, Image},
     overlay::{self, Mounted},
     shell,
@@ -21,16 +23,19 @@ use crate::{
 
 const DATABASE: &str = include_str!("../scripts/database.sh");
 const STANDBY: &str = include_str!("../scripts/standby.sh");
+const GAUSS: &str = include_str!("../scripts/gauss.sh");
+const GAUSS_DATABASE: &str = include_str!("../scripts/gauss-database.sh");
+const GAUSS_NODE: &str = include_str!("../scripts/gauss-node.sh");
 const FINISH: &str = include_str!("../scripts/finish.sh");
 const PROLOGUE: &str = include_str!("../scripts/prologue.sh");
-/// This file and the one with the texts decide what a layer contains, so they are part of its key.
+/// This file and those with the texts decide what a layer contains, so they are part of its key.
 const SOURCES: [&str; 3] = [include_str!("provision.rs"), include_str!("files.rs"), include_str!("deploy.rs")];
-const DATA: &str = "var/lib/postgresql/15/main";
 
 /// What distinguishes one set of provisioned nodes from another.
 #[derive(Debug)]
 pub(crate) struct Wanted<'a> {
     pub(crate) nodes: &'a [Node],
+    pub(crate) engine: Engine,
     pub(crate) version: &'a str,
     pub(crate) package: &'a Path,
 }
@@ -43,30 +48,47 @@ pub(crate) fn ensure(cache: &Path, base: &Image, wanted: &Wanted<'_>, say: &dyn 
     let scripts = [DATABASE, STANDBY, FINISH, PROLOGUE].join("");
     let sources = SOURCES.join("");
     let count = wanted.nodes.len().to_string();
-    let parts = [&base.key, &scripts, &sources, &count, wanted.version].map(|part| part.as_bytes());
-    let key = image::content_key(parts.into_iter().chain([archive.as_slice()]));
-    image::build_once(cache, "nodes", &key, say, |building| build(building, base, wanted))
+    let mut parts = vec![base.key.as_str(), &scripts, &sources, &count, wanted.version];
+    if wanted.engine != Engine::Postgresql {
+        parts.extend([wanted.engine.name(), GAUSS, GAUSS_DATABASE, GAUSS_NODE, include_str!("gauss.rs")]);
+        parts.extend(gauss::SHIMS.iter().map(|(_, text)| *text));
+    }
+    let parts = parts.into_iter().map(str::as_bytes);
+    let key = image::content_key(parts.chain([archive.as_slice()]));
+    // A kind each: the cache keeps the newest images of every kind.
+    let kind = if wanted.engine == Engine::Postgresql { "nodes" } else { wanted.engine.name() };
+    image::build_once(cache, kind, &key, say, |building| build(building, base, wanted))
 }
 
 fn build(building: &Path, base: &Image, wanted: &Wanted<'_>) -> Result<()> {
     let package = Package::open(wanted.package, wanted.version)?;
-    let keys = Keys::generate(building, wanted.nodes)?;
+    let keys = Keys::generate(building, wanted)?;
     let scratch = building.join("scratch");
     let mut mounted = Vec::new();
     for node in wanted.nodes {
         let upper = building.join(&node.name);
         let image = Mounted::new(&[&base.directory], &upper, &scratch.join(&node.name))?;
         place_files(&image.root, node, wanted, &keys, &package)?;
+        if wanted.engine != Engine::Postgresql {
+            overlay::run_inside(&image.root, GAUSS, &[("APP", &gauss::application(wanted.engine))])?;
+        }
         mounted.push((node, image));
     }
     let primary = mounted.iter().find(|(node, _)| node.part == Part::Primary).context("a lab has a primary")?;
-    overlay::run_inside(&primary.1.root, DATABASE, &[])?;
+    let database = if wanted.engine == Engine::Postgresql { DATABASE } else { GAUSS_DATABASE };
+    overlay::run_inside(&primary.1.root, database, &[])?;
     for (node, image) in &mounted {
-        if node.part != Part::Primary {
-            copy_database(&primary.1.root, &image.root)?;
+        let is_standby = node.part != Part::Primary;
+        if is_standby {
+            copy_database(wanted.engine, &primary.1.root, &image.root)?;
+        }
+        if wanted.engine != Engine::Postgresql {
+            let mode = if is_standby { "standby" } else { "primary" };
+            overlay::run_inside(&image.root, GAUSS_NODE, &[("MODE", mode)])?;
+        } else if is_standby {
             overlay::run_inside(&image.root, STANDBY, &[])?;
         }
-        let (enable, mask) = units(node, &package);
+        let (enable, mask) = units(wanted.engine, node, &package);
         overlay::run_inside(&image.root, FINISH, &[("ENABLE", &enable), ("MASK", &mask)])?;
     }
     drop(mounted);
@@ -75,8 +97,8 @@ fn build(building: &Path, base: &Image, wanted: &Wanted<'_>) -> Result<()> {
 }
 
 /// What starts at boot, and what must not.
-fn units(node: &Node, package: &Package) -> (String, String) {
-    let mut enable = vec!["ssh.service", "postgresql@15-main.service"];
+fn units(engine: Engine, node: &Node, package: &Package) -> (String, String) {
+    let mut enable = vec!["ssh.service", engine.unit()];
     if node.part == Part::Spare {
         return (enable.join(" "), "keepalived.service".to_owned());
     }
@@ -89,8 +111,9 @@ fn units(node: &Node, package: &Package) -> (String, String) {
 }
 
 /// A standby begins as a cold copy of the primary, configuration included: both must be able to play both parts.
-fn copy_database(from: &Path, to: &Path) -> Result<()> {
-    for part in ["etc/postgresql", DATA] {
+fn copy_database(engine: Engine, from: &Path, to: &Path) -> Result<()> {
+    let configuration = (engine == Engine::Postgresql).then_some("etc/postgresql");
+    for part in configuration.into_iter().chain([engine.data_directory().trim_start_matches('/')]) {
         let target = to.join(part);
         if let Some(parent) = target.parent() {
             fs::create_dir_all(parent)?;
@@ -115,7 +138,13 @@ fn place_files(root: &Path, node: &Node, wanted: &Wanted<'_>, keys: &Keys, packa
         plain(path, mode, &text)?;
     }
 
-    tree.place("/etc/orders/orders.conf", "root", "orders", 0o640, files::orders_conf(node, nodes).as_bytes())?;
+    tree.place(
+        "/etc/orders/orders.conf",
+        "root",
+        "orders",
+        0o640,
+        files::orders_conf(wanted.engine, node, nodes).as_bytes(),
+    )?;
     tree.place("/etc/orders/root.key", "root", "orders", 0o640, random_hex()?.as_bytes())?;
     tree.directory("/etc/orders/shared", "root", "orders", 0o755)?;
     for (name, text) in files::SHARED_FILES {
@@ -126,6 +155,11 @@ fn place_files(root: &Path, node: &Node, wanted: &Wanted<'_>, keys: &Keys, packa
     }
     package.place(&tree)?;
 
+    if wanted.engine != Engine::Postgresql {
+        gauss::place(&tree, wanted.engine, node, nodes)?;
+        keys.place_omm(&tree, node)?;
+        return if node.part == Part::Primary { place_database_scripts(&tree, package) } else { Ok(()) };
+    }
     let pgpass = files::pgpass(nodes);
     tree.place("/var/lib/postgresql/.pgpass", "postgres", "postgres", 0o600, pgpass.as_bytes())?;
     plain("/var/tmp/provision/postgresql.conf", 0o644, files::postgresql_conf())?;
@@ -165,14 +199,17 @@ struct Keys {
 }
 
 impl Keys {
-    fn generate(building: &Path, nodes: &[Node]) -> Result<Self> {
+    fn generate(building: &Path, wanted: &Wanted<'_>) -> Result<Self> {
         let directory = building.join("keys");
         fs::create_dir_all(&directory)?;
         let mut keys = Self { directory, known_hosts: String::new() };
         keys.make("operator", "operator of the lab")?;
-        for node in nodes {
+        for node in wanted.nodes {
             keys.make(&format!("host-{}", node.name), &node.name)?;
             keys.make(&format!("sync-{}", node.name), &format!("config sync of {}", node.name))?;
+            if wanted.engine != Engine::Postgresql {
+                keys.make(&format!("omm-{}", node.name), &format!("omm on {}", node.name))?;
+            }
             keys.known_hosts += &files::known_host(node, &keys.read(&format!("host-{}.pub", node.name))?);
         }
         fs::write(keys.directory.join("known_hosts"), &keys.known_hosts)?;
@@ -205,6 +242,22 @@ impl Keys {
         root("/root/.ssh/authorized_keys", 0o600, &others)?;
         root("/root/.ssh/known_hosts", 0o600, &self.known_hosts)?;
         root("/root/.ssh/config-sync", 0o600, &self.read(&format!("sync-{}", node.name))?)
+    }
+}
+
+impl Keys {
+    /// The owner of the server comes from every node to every node, as the product's installer leaves it.
+    fn place_omm(&self, tree: &Tree, node: &Node) -> Result<()> {
+        let nodes = self.known_hosts.lines().filter_map(|line| line.split(',').next());
+        let public: Vec<_> = nodes.map(|name| self.read(&format!("omm-{name}.pub"))).collect::<Result<_>>()?;
+        for (file, text) in [
+            ("id_ed25519", self.read(&format!("omm-{}", node.name))?),
+            ("authorized_keys", public.concat()),
+            ("known_hosts", self.known_hosts.clone()),
+        ] {
+            tree.place(&format!("/var/tmp/provision/ssh/{file}"), "root", "root", 0o600, text.as_bytes())?;
+        }
+        Ok(())
     }
 }
 

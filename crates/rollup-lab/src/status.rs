@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    engine::Engine,
     topology::{HEALTH_URLS, Part},
     vip::Flavour,
 };
@@ -14,6 +15,8 @@ pub struct LabStatus {
     pub name: String,
     /// How its keepalived is configured.
     pub flavour: Flavour,
+    /// What its database is, or plays.
+    pub engine: Engine,
     /// The namespace from which the nodes can be reached.
     pub operator_namespace: String,
     /// Its machines.

@@ -131,6 +131,11 @@ pub struct Database {
     pub data_dir: String,
     /// The directory of the server's own tools (`pg_ctl` …). Default: found from the running server.
     pub bin_dir: Option<String>,
+    /// A file that the OS user's shell reads before every tool of openGauss and GaussDB, as the product's installer wrote
+    /// it: `GAUSSHOME`, `PATH`, `LD_LIBRARY_PATH`, `PGHOST`, `GAUSSLOG`. An absolute path. Default: `~/.bashrc` alone.
+    /// PostgreSQL has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env_file: Option<String>,
     /// The systemd unit that runs the server.
     pub unit: String,
     /// The server's port.

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, ops::Range};
 
 use toml::de::{DeTable, DeValue};
 
-use super::Inventory;
+use super::{DatabaseEngine, Inventory};
 use crate::{
     Check,
     diagnostic::{Diagnostic, read_toml},
@@ -115,6 +115,7 @@ fn check(inventory: &Inventory, text: &str) -> Vec<Diagnostic> {
     let listed_paths = (inventory.service.config.iter().map(|path| (["service", "config"], path)))
         .chain(inventory.service.code.iter().map(|path| (["service", "code"], path)))
         .chain(inventory.sync.iter().flat_map(|sync| &sync.paths).map(|path| (["sync", "paths"], path)))
+        .chain(inventory.database.env_file.iter().map(|path| (["database", "env_file"], path)))
         .chain(inventory.service.root_key.iter().map(|path| (["service", "root_key"], path)))
         .chain(inventory.package.allowed_destinations.iter().map(|path| (["package", "allowed_destinations"], path)));
     let all_paths = named_paths
@@ -125,6 +126,13 @@ fn check(inventory: &Inventory, text: &str) -> Vec<Diagnostic> {
         if !absolute(path) {
             complain(&place, format!("expected an absolute path without `..`, found `{path}`"), "start it with `/`");
         }
+    }
+    if let (DatabaseEngine::Postgresql, Some(file)) = (inventory.database.engine, &inventory.database.env_file) {
+        complain(
+            &["database", "env_file"],
+            format!("expected no env_file with engine `postgresql`, found `{file}`"),
+            "only the tools of openGauss and GaussDB need one: remove it, or change database.engine",
+        );
     }
     if inventory.service.units.is_empty() {
         complain(&["service", "units"], "expected at least one unit, found none".to_owned(), "name the systemd units");
@@ -279,6 +287,22 @@ units = ["orders-api.service"]
         ] {
             assert!(page.contains(text), "{text} in\n{page}");
         }
+    }
+
+    #[test]
+    fn an_env_file_is_for_gauss_engines_only_and_an_absolute_path() {
+        let with = |engine: &str, file: &str| {
+            let engine = format!("engine = \"{engine}\"\nenv_file = \"{file}\"");
+            load(&GOOD.replace("engine = \"postgresql\"", &engine))
+        };
+        for engine in ["opengauss", "gaussdb"] {
+            let inventory = with(engine, "/home/omm/gauss_env").unwrap();
+            assert_eq!(inventory.database.env_file.as_deref(), Some("/home/omm/gauss_env"));
+            let relative = with(engine, "gauss_env").unwrap_err();
+            assert_eq!(relative[0].message, "expected an absolute path without `..`, found `gauss_env`");
+        }
+        let refused = with("postgresql", "/home/omm/gauss_env").unwrap_err();
+        assert_eq!(refused[0].message, "expected no env_file with engine `postgresql`, found `/home/omm/gauss_env`");
     }
 
     #[test]
