@@ -16,25 +16,43 @@ pub(crate) const SHIMS: &[(&str, &str)] = &[
     ("tool", include_str!("../shims/tool")),
     ("compat.sql", include_str!("../shims/compat.sql")),
     ("gaussshim/__init__.py", include_str!("../shims/gaussshim/__init__.py")),
+    ("gaussshim/agent.py", include_str!("../shims/gaussshim/agent.py")),
+    ("gaussshim/basebackup.py", include_str!("../shims/gaussshim/basebackup.py")),
     ("gaussshim/boot.py", include_str!("../shims/gaussshim/boot.py")),
     ("gaussshim/build.py", include_str!("../shims/gaussshim/build.py")),
+    ("gaussshim/cm.py", include_str!("../shims/gaussshim/cm.py")),
     ("gaussshim/conf.py", include_str!("../shims/gaussshim/conf.py")),
     ("gaussshim/ctl.py", include_str!("../shims/gaussshim/ctl.py")),
+    ("gaussshim/dump.py", include_str!("../shims/gaussshim/dump.py")),
     ("gaussshim/gsql.py", include_str!("../shims/gaussshim/gsql.py")),
     ("gaussshim/guc.py", include_str!("../shims/gaussshim/guc.py")),
     ("gaussshim/keeper.py", include_str!("../shims/gaussshim/keeper.py")),
     ("gaussshim/main.py", include_str!("../shims/gaussshim/main.py")),
+    ("gaussshim/om.py", include_str!("../shims/gaussshim/om.py")),
     ("gaussshim/passed_on.py", include_str!("../shims/gaussshim/passed_on.py")),
     ("gaussshim/place.py", include_str!("../shims/gaussshim/place.py")),
+    ("gaussshim/probackup.py", include_str!("../shims/gaussshim/probackup.py")),
     ("gaussshim/query.py", include_str!("../shims/gaussshim/query.py")),
     ("gaussshim/server.py", include_str!("../shims/gaussshim/server.py")),
     ("gaussshim/sqltext.py", include_str!("../shims/gaussshim/sqltext.py")),
 ];
 
 /// Names under which every node has the shim.
-const TOOLS: &[&str] = &["gs_ctl", "gsql", "gs_guc", "gs_boot", "pg_controldata"];
+const TOOLS: &[&str] = &[
+    "gs_ctl",
+    "gsql",
+    "gs_guc",
+    "gs_dump",
+    "gs_dumpall",
+    "gs_restore",
+    "gs_basebackup",
+    "gs_probackup",
+    "gs_om",
+    "pg_controldata",
+    "gs_boot",
+];
 /// And those that come with the cluster manager.
-const CM_TOOLS: &[&str] = &[];
+const CM_TOOLS: &[&str] = &["cm_ctl", "cm_agent", "om_monitor"];
 
 /// The number of the instance on a node: 6001, 6002.
 fn instance(node: &Node, nodes: &[Node]) -> usize {
@@ -184,6 +202,7 @@ User=omm
 ExecStart=/bin/bash -c 'source /home/omm/gauss_env && exec om_monitor'
 Restart=always
 RestartSec=1
+KillMode=process
 
 [Install]
 WantedBy=multi-user.target

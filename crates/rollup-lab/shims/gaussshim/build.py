@@ -56,7 +56,7 @@ def run(options, stop, launch):
     place.log(f"{word}({datadir}).", node)
     if not options.start_after:
         return 0
-    options.logfile = options.logfile or "/dev/null"
+    options.logfile = options.logfile or str(place.server_log())
     return launch(options, options.mode or "standby")
 
 

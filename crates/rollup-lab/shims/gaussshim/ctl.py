@@ -6,7 +6,6 @@ import os
 import pathlib
 import signal
 import socket
-import subprocess
 import time
 
 from . import build, conf, place, query, server
@@ -82,7 +81,7 @@ def launch(options, mode):
     """Starts the server and waits; shows its first words where they have no file to go to."""
     datadir = options.datadir
     log = options.logfile and os.path.abspath(options.logfile)
-    own = pathlib.Path(os.environ.get("GAUSSLOG", "/tmp")) / "pg_log" / f"dn_{place.own_node()['instance']}/postgresql.log"
+    own = place.server_log()
     shown = own.stat().st_size if own.exists() else 0
     keeper = server.start(datadir, mode, log)
     place.log("waiting for server to start...")

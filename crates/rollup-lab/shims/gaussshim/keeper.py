@@ -31,6 +31,7 @@ DETAILS = [
     ("is not in this server's history", "Timeline not matched"), ("not a child of this server", "Timeline not matched"),
     ("standby connections exceeds max_wal_senders", "Mode not matched"),
     ("could not connect to the primary server", "Connecting..."), ("started streaming WAL", "Normal"),
+    ("restarted WAL streaming", "Normal"),
     ("terminating walreceiver", "Disconnected"), ("replication terminated by primary", "Disconnected"),
     ("could not receive data from WAL stream", "Disconnected"),
 ]
@@ -45,21 +46,23 @@ class Keeper:
     def __init__(self, datadir, mode, logfile):
         self.datadir = pathlib.Path(datadir)
         self.mode = mode
-        self.logfile = pathlib.Path(logfile) if logfile else self._own_log()
+        self.logfile = pathlib.Path(logfile or place.server_log())
+        self.logfile.parent.mkdir(parents=True, exist_ok=True)
         self.child = None
         self.connection = None
         self.waits_for_standbys = True
         self.looked = 0.0
         self.wants_reload = False
 
+        self.noting = threading.Lock()
+
+    def note(self, **values):
+        """Writes into the state file; two threads do."""
+        with self.noting:
+            server.change_state(self.datadir, **values)
+
     def on_reload(self, *_):
         self.wants_reload = True
-
-    @staticmethod
-    def _own_log():
-        directory = pathlib.Path(os.environ.get("GAUSSLOG", "/tmp")) / "pg_log" / f"dn_{place.own_node()['instance']}"
-        directory.mkdir(parents=True, exist_ok=True)
-        return directory / "postgresql.log"
 
     # The server underneath.
 
@@ -71,8 +74,8 @@ class Keeper:
             signal_file.unlink(missing_ok=True)
         self.waits_for_standbys = True
         conf.write_underlying(self.datadir, self.mode)
-        server.change_state(
-            self.datadir, mode=self.mode, transition=None, detail="Connecting..." if self.follows() else "Normal",
+        self.note(
+            mode=self.mode, transition=None, detail="Connecting..." if self.follows() else "Normal",
             static_connections=len(conf.connections(conf.settings(self.datadir))))
         words = [str(place.home() / "bin" / "gaussdb"), "-D", str(self.datadir), "-c",
                  f"config_file={self.datadir / conf.UNDERLYING}"]
@@ -98,7 +101,7 @@ class Keeper:
                 if found and found != detail and not (lasting and found in ("Connecting...", "Disconnected")):
                     detail = found
                     if self.follows():
-                        server.change_state(self.datadir, detail=detail)
+                        self.note(detail=detail)
 
     def reload(self):
         conf.write_underlying(self.datadir, self.mode, self.waits_for_standbys)
@@ -174,7 +177,7 @@ class Keeper:
         peer = next(iter(conf.connections(conf.settings(self.datadir))), None)
         if self.mode != "standby" or not streams or not peer:
             return
-        server.change_state(self.datadir, transition="Wait promoting")
+        self.note(transition="Wait promoting")
         try:
             with socket.create_connection((peer["remotehost"], int(peer["remoteport"])), timeout=10) as stream:
                 stream.settimeout(SHUTDOWN + 3600)
@@ -190,7 +193,7 @@ class Keeper:
         except (OSError, ValueError) as error:
             print(f"switchover: {error}", file=sys.stderr)
         finally:
-            server.change_state(self.datadir, transition=None)
+            self.note(transition=None)
 
     def promote_after(self, end, lines):
         """Promotes once everything is replayed that the old primary wrote."""
@@ -198,7 +201,7 @@ class Keeper:
         if not place.until(REPLAY, lambda: self.query(behind), TURN):
             lines.write(json.dumps({"promoted": False}) + "\n")
             return
-        server.change_state(self.datadir, transition="Promoting")
+        self.note(transition="Promoting")
         self.query(f"select pg_promote(true, {PROMOTION})")
         self.is_primary_now()
         lines.write(json.dumps({"promoted": True}) + "\n")
@@ -207,7 +210,7 @@ class Keeper:
     def is_primary_now(self):
         self.mode = "primary"
         server.remember_mode(self.datadir, self.mode)
-        server.change_state(self.datadir, mode=self.mode, detail="Normal")
+        self.note(mode=self.mode, detail="Normal")
         self.reload()
 
     @staticmethod
@@ -239,7 +242,7 @@ class Keeper:
 
     def demote(self, stream, lines):
         """Stops, tells the standby where the log ends, and comes back as its standby."""
-        server.change_state(self.datadir, transition="Demoting")
+        self.note(transition="Demoting")
         time.sleep(float(place.fault("switchover-delay") or 0))
         self.query("checkpoint")
         self.end_child()

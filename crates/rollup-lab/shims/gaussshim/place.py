@@ -125,6 +125,11 @@ def keep_stderr():
     os.close(kept)
 
 
+def server_log():
+    """Where a server writes that nobody gave a file."""
+    return pathlib.Path(os.environ.get("GAUSSLOG", "/tmp")) / "pg_log" / f"dn_{own_node()['instance']}" / "postgresql.log"
+
+
 def until(seconds, done, every=0.1):
     """Polls until `done` answers something true; that, or nothing when the time is over."""
     limit = time.monotonic() + seconds

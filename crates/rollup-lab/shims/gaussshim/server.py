@@ -171,3 +171,18 @@ def control(datadir, key):
     words = [place.POSTGRES / "pg_controldata", "-D", str(datadir)]
     text = subprocess.run(words, capture_output=True, text=True, check=True, env={"LC_ALL": "C"}).stdout
     return next(line.split(":", 1)[1].strip() for line in text.splitlines() if line.startswith(key + ":"))
+
+
+def is_locked(datadir):
+    """Whether a gs_ctl works on this data directory."""
+    try:
+        file = os.open(pathlib.Path(datadir) / "pg_ctl.lock", os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return False
+    except OSError:
+        return True
+    finally:
+        os.close(file)
