@@ -37,7 +37,7 @@ def main(words):
     port = given.get("-p") or os.environ.get("PGPORT", "5432")
     if "-W" in given:
         os.environ["PGPASSWORD"] = given["-W"]
-    command = [place.POSTGRES / "pg_basebackup", "-D", target, "-F", shape, "-X", stream, "-p", port, "-w", "--no-manifest",
+    command = [place.POSTGRES / "pg_basebackup", "-D", target, "-F", shape, "-X", stream, "-p", port, "-w", "--no-manifest", "--no-sync",
                "-v", "-c", given.get("-c", "spread"), "-h", given.get("-h") or place.SOCKETS, "-U", given.get("-U", "omm")]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     sys.stderr.write(done.stderr)

@@ -113,7 +113,7 @@ def full(datadir, node):
     # PostgreSQL's tool wants an empty directory; a name in the same file system costs no second copy.
     staging = directory / "gaussdb.build"
     words = [place.POSTGRES / "pg_basebackup", "-D", staging, "-h", host, "-p", str(port), "-U", "omm", "-X", "stream",
-             "-c", "fast", "--no-manifest", "-v"]
+             "-c", "fast", "--no-manifest", "--no-sync", "-v"]
     place.log(f"xlog start point: {position(host, port)}", node)
     for line in ("begin build tablespace list", "finish build tablespace list", "begin get xlog by xlogstream",
                  "starting walreceiver", "begin receive tar files"):

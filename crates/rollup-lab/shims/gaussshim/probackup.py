@@ -152,7 +152,7 @@ def backup(given):
     (directory / name).mkdir()
     write_record(directory, record)
     target = directory / name / "database"
-    command = [place.POSTGRES / "pg_basebackup", "-D", target, "-X", "stream", "-c", "fast", "--no-manifest", "-w", "-v",
+    command = [place.POSTGRES / "pg_basebackup", "-D", target, "-X", "stream", "-c", "fast", "--no-manifest", "--no-sync", "-w", "-v",
                "-h", place_of["host"], "-p", place_of["port"], "-U", place_of["user"]]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -17,6 +17,7 @@ TOKEN = re.compile(r"""
   | (?P<quoted>"(?:[^"]|"")*")
   | (?P<meta>\\[^\n]*)
   | (?P<word>[A-Za-z_\x80-\uffff][\w$]*)
+  | (?P<number>\d[\w.]*)
   | (?P<space>\s+)
   | (?P<other>.)
 """, re.VERBOSE | re.DOTALL)
