@@ -40,11 +40,18 @@ pub(crate) struct Entry {
     pub(crate) name: &'static str,
     pub(crate) when: When,
     pub(crate) run: fn(&Bench) -> Result<()>,
+    /// What the database of its lab is, or plays.
+    pub(crate) engine: Engine,
 }
 
 impl Entry {
     pub(crate) const fn new(name: &'static str, when: When, run: fn(&Bench) -> Result<()>) -> Self {
-        Self { name, when, run }
+        Self { name, when, run, engine: Engine::Postgresql }
+    }
+
+    /// The same, on a lab with another database.
+    pub(crate) const fn on(self, engine: Engine) -> Self {
+        Self { engine, ..self }
     }
 }
 
@@ -52,6 +59,7 @@ impl Entry {
 pub(crate) struct Bench {
     /// The lab.
     pub lab: Lab,
+    number: usize,
     options: LabOptions,
     packages: PathBuf,
     xtask: PathBuf,
@@ -117,8 +125,8 @@ pub(crate) fn prepare() -> Result<()> {
 }
 
 impl Bench {
-    /// Boots a lab of this number.
-    pub(crate) fn new(number: usize) -> Result<Self> {
+    /// Boots a lab of this number; one that was there is replaced.
+    pub(crate) fn new(number: usize, engine: Engine) -> Result<Self> {
         let xtask = std::env::var_os("ROLLUP_XTASK").context("run this through `cargo xtask lab-test`")?;
         let archives = archives()?;
         // Whoever runs scenarios beside somebody else's gives their labs a name of their own.
@@ -128,14 +136,19 @@ impl Bench {
             name: name.parse()?,
             nodes: 2,
             flavour: Flavour::Preempt,
-            engine: Engine::Postgresql,
+            engine,
             version: "1.0.0".to_owned(),
             package: archives.join("orders-1.0.0.tar.gz"),
             places: Places::from_environment(),
         };
         let state = std::env::temp_dir().join(format!("rollup-lab-{name}")).join("state");
         let lab = Lab::up(&options, &crate::say)?;
-        Ok(Self { lab, options, packages: archives, xtask: xtask.into(), state, used: Cell::new(false) })
+        Ok(Self { number, lab, options, packages: archives, xtask: xtask.into(), state, used: Cell::new(false) })
+    }
+
+    /// The bench, or another one in its place when a scenario needs another database.
+    pub(crate) fn with(self, engine: Engine) -> Result<Self> {
+        if self.lab.engine() == engine { Ok(self) } else { Self::new(self.number, engine) }
     }
 
     /// The lab as it was provisioned, and no run on the operator's side.

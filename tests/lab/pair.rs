@@ -89,8 +89,8 @@ impl Bench {
 
     /// Asks the database of a node, in whatever role it is.
     pub(crate) fn sql(&self, node: &str, sql: &str) -> Result<String> {
-        let script =
-            format!("cd / && runuser -u postgres -- psql -qXAt -v ON_ERROR_STOP=1 -d orders <<'SQL'\n{sql}\nSQL\n");
+        let psql = self.lab.engine().psql();
+        let script = format!("{psql} -qXAt -v ON_ERROR_STOP=1 -d orders <<'SQL'\n{sql}\nSQL\n");
         Ok(self.lab.root_script(node, &script)?.trim().to_owned())
     }
 

@@ -109,11 +109,15 @@ create function gs_shim_pg_stat_get_wal_receiver(
     out receiver_flush_location text, out receiver_replay_location text, out sync_percent text, out channel text)
     returns setof record language sql stable as $$
     select r.pid, gs_shim_role(), 'Primary', 'Normal', 'Normal', sent.lsn, sent.lsn, sent.lsn, sent.lsn,
-        r.written_lsn::text, r.written_lsn::text, r.flushed_lsn::text, pg_last_wal_replay_lsn()::text,
-        gs_shim_percent(r.flushed_lsn, sent.lsn::pg_lsn),
+        flushed.written::text, flushed.written::text, flushed.lsn::text, pg_last_wal_replay_lsn()::text,
+        gs_shim_percent(flushed.lsn, sent.lsn::pg_lsn),
         current_setting('opengauss.local_host') || ':' || 32768 + r.pid % 28000 || '<--' || r.sender_host || ':'
             || r.sender_port + 1
-    from pg_stat_wal_receiver r, lateral (select greatest(r.latest_end_lsn, r.flushed_lsn)::text lsn) sent
+    from pg_stat_wal_receiver r,
+        -- A receiver that has just begun knows less of itself than what is replayed already.
+        lateral (select greatest(r.flushed_lsn, pg_last_wal_replay_lsn()) lsn,
+                        greatest(r.written_lsn, r.flushed_lsn, pg_last_wal_replay_lsn()) written) flushed,
+        lateral (select greatest(r.latest_end_lsn, flushed.written)::text lsn) sent
     where r.status = 'streaming'
 $$;
 

@@ -50,6 +50,16 @@ impl Engine {
         }
     }
 
+    /// The shell words by which root asks the server itself, past any stand-in; options of psql follow.
+    pub fn psql(self) -> &'static str {
+        match self {
+            Self::Postgresql => "cd / && runuser -u postgres -- psql",
+            Self::Opengauss | Self::Gaussdb => {
+                "cd / && runuser -u omm -- /usr/lib/postgresql/15/bin/psql -h /opt/huawei/tmp -p 15400"
+            }
+        }
+    }
+
     /// The data directory of every node, an absolute path.
     pub fn data_directory(self) -> &'static str {
         match self {

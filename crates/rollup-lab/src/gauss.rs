@@ -33,6 +33,7 @@ pub(crate) const SHIMS: &[(&str, &str)] = &[
     ("gaussshim/place.py", include_str!("../shims/gaussshim/place.py")),
     ("gaussshim/probackup.py", include_str!("../shims/gaussshim/probackup.py")),
     ("gaussshim/query.py", include_str!("../shims/gaussshim/query.py")),
+    ("gaussshim/selftest.py", include_str!("../shims/gaussshim/selftest.py")),
     ("gaussshim/server.py", include_str!("../shims/gaussshim/server.py")),
     ("gaussshim/sqltext.py", include_str!("../shims/gaussshim/sqltext.py")),
 ];

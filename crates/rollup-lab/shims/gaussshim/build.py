@@ -36,42 +36,42 @@ def run(options, stop, launch):
         place.until(options.seconds, lambda: not server.keeper(datadir) and not server.running(datadir), 0.05)
         place.say("done\nserver stopped")
     place.log(f"current workdir is ({os.getcwd()}).")
-    node = conf.settings(datadir)["pgxc_node_name"]
+    place.NODE[0] = conf.settings(datadir)["pgxc_node_name"]
     if kind == "incremental":
         try:
-            incremental(datadir, node)
+            incremental(datadir)
         except Failed as error:
             if wanted == "incremental":
-                return failed(datadir, node, kind, error)
-            place.log("inc build failed, change to full build.", node)
+                return failed(datadir, kind, error)
+            place.log("inc build failed, change to full build.")
             kind = "full"
     if kind == "full":
         try:
-            full(datadir, node)
+            full(datadir)
         except Failed as error:
-            return failed(datadir, node, kind, error)
+            return failed(datadir, kind, error)
     server.change_state(datadir, mode="standby", build={"state": "Build completed"})
     word = "full build build completed" if kind == "full" else "incremental build completed"
     word = word if place.release() >= (3,) else "build completed"
-    place.log(f"{word}({datadir}).", node)
+    place.log(f"{word}({datadir}).")
     if not options.start_after:
         return 0
     options.logfile = options.logfile or str(place.server_log())
     return launch(options, options.mode or "standby")
 
 
-def failed(datadir, node, kind, error):
+def failed(datadir, kind, error):
     server.change_state(datadir, build={"state": "Build failed"})
-    place.log(str(error), node)
-    place.log(f"{kind} build failed({datadir}).", node)
+    place.log(str(error))
+    place.log(f"{kind} build failed({datadir}).")
     return 1
 
 
-def mark(datadir, node, kind, total=1):
+def mark(datadir, kind, total=1):
     word = "FULL_BUILD" if kind == "Full" else "INC_BUILD"
     if total == 1:
         place.log(f"set gaussdb state file when {kind.lower()} build build:db state(BUILDING_STATE), "
-                  f"server mode(STANDBY_MODE), build mode({word}).", node)
+                  f"server mode(STANDBY_MODE), build mode({word}).")
     connections = len(conf.connections(conf.settings(datadir)))
     server.change_state(datadir, mode="standby", static_connections=connections,
                         build={"state": "Building", "mode": kind, "total": total})
@@ -96,28 +96,28 @@ def primary(datadir):
     raise Failed("could not connect to server.")
 
 
-def full(datadir, node):
-    mark(datadir, node, "Full")
+def full(datadir):
+    mark(datadir, "Full")
     host, port, total = primary(datadir)
-    mark(datadir, node, "Full", max(total, 2))
-    place.log("connected to server success, build started.", node)
+    mark(datadir, "Full", max(total, 2))
+    place.log("connected to server success, build started.")
     directory = pathlib.Path(datadir)
     for path in directory.iterdir():
         if path.name not in KEPT:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     for line in ("clear old target dir success", "create build tag file success", "create build tag file again success",
                  "get system identifier success", "create backup label success"):
-        place.log(line, node)
+        place.log(line)
     if place.fault("build-fails") == "copy":
         raise Failed("could not receive data from the primary.")
     # PostgreSQL's tool wants an empty directory; a name in the same file system costs no second copy.
     staging = directory / "gaussdb.build"
     words = [place.POSTGRES / "pg_basebackup", "-D", staging, "-h", host, "-p", str(port), "-U", "omm", "-X", "stream",
              "-c", "fast", "--no-manifest", "--no-sync", "-v"]
-    place.log(f"xlog start point: {position(host, port)}", node)
+    place.log(f"xlog start point: {position(host, port)}")
     for line in ("begin build tablespace list", "finish build tablespace list", "begin get xlog by xlogstream",
                  "starting walreceiver", "begin receive tar files"):
-        place.log(line, node)
+        place.log(line)
     place.say("Begin Receiving files ")
     done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -125,11 +125,11 @@ def full(datadir, node):
         raise Failed("could not receive data from the primary.")
     place.say("Finish Receiving files ")
     move_up(staging, directory)
-    place.log(f"xlog end point: {position(host, port)}", node)
+    place.log(f"xlog end point: {position(host, port)}")
     for line in ("fetching MOT checkpoint", "waiting for background process to finish streaming...",
                  "starting fsync all files come from source.", "finish fsync all files.", "build dummy dw file success",
                  "rename build status file success"):
-        place.log(line, node)
+        place.log(line)
 
 
 def move_up(staging, directory):
@@ -148,12 +148,12 @@ def position(host, port):
         connection.close()
 
 
-def incremental(datadir, node):
+def incremental(datadir):
     """Only what differs. Where nothing tells what differs, there is a full build."""
-    mark(datadir, node, "Incremental")
+    mark(datadir, "Incremental")
     host, port, total = primary(datadir)
-    mark(datadir, node, "Incremental", max(total, 2))
-    place.log("connected to server success, build started.", node)
+    mark(datadir, "Incremental", max(total, 2))
+    place.log("connected to server success, build started.")
     kept = {name: (pathlib.Path(datadir) / name).read_bytes() for name in KEPT[:3]}
     words = [place.POSTGRES / "pg_rewind", "-D", datadir, "--source-server",
              f"host={host} port={port} user=omm dbname=postgres", "--config-file", f"{datadir}/{conf.UNDERLYING}"]
@@ -164,5 +164,5 @@ def incremental(datadir, node):
         print(done.stderr, flush=True, file=sys.stderr)
         raise Failed("could not find the divergence point.")
     place.TOOL[0] = "gs_rewind"
-    place.log("no rewind required" if "no rewind required" in done.stderr else "rewind done", node)
+    place.log("no rewind required" if "no rewind required" in done.stderr else "rewind done")
     place.TOOL[0] = "gs_ctl"

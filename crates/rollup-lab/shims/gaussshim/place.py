@@ -14,6 +14,8 @@ POSTGRES = pathlib.Path("/usr/lib/postgresql/15/bin")
 SOCKETS = os.environ.get("PGHOST") or "/opt/huawei/tmp"
 
 TOOL = ["gs_ctl"]
+# The node as log lines name it: empty but for builds.
+NODE = [""]
 
 
 def fault(name):
@@ -85,9 +87,9 @@ def say(text, end="\n"):
     sys.stdout.flush()
 
 
-def log(text, node="", end="\n"):
+def log(text, end="\n"):
     """A log line. The real tools write these to standard output."""
-    say(f"[{now()}][{os.getpid()}][{node}][{TOOL[0]}]: {text}", end)
+    say(f"[{now()}][{os.getpid()}][{NODE[0]}][{TOOL[0]}]: {text}", end)
 
 
 def end(code):

@@ -45,8 +45,8 @@ def offline(state, detail):
         "detail_information": detail,
         "sync_mode": "Async",
     }
-    text = section("HA state:") + "".join(f"        {key:<30}: {value}\n" for key, value in rows.items()) + "\n"
-    return text + "".join(f" {title:<20}\n        No information\n" for title in TABLES)
+    text = " HA state:\n" + "".join(f"        {key:<30}: {value}\n" for key, value in rows.items()) + "\n"
+    return text + "".join(f" {title}\n        No information\n" for title in TABLES)
 
 
 def is_server_there(datadir):

@@ -55,11 +55,12 @@ pub(super) fn count(
     out: Option<&Path>,
 ) -> Result<TrafficReport> {
     let script = format!(
-        "cd / && runuser -u postgres -- psql -XAt -v ON_ERROR_STOP=1 -d orders <<'SQL'
+        "{} -XAt -v ON_ERROR_STOP=1 -d orders <<'SQL'
 select 'primary' where not pg_is_in_recovery();
 select ref from orders where ref like '{run}-%';
 SQL
-"
+",
+        lab.engine().psql()
     );
     for node in lab.nodes() {
         let Ok(text) = lab.root_script(&node.name, &script) else { continue };
