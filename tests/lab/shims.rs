@@ -80,6 +80,10 @@ fn shape(text: &str) -> String {
         let word = |word: &str| {
             let plain = word.trim_end_matches('.');
             let dots = if plain.len() < word.len() { "." } else { "" };
+            // `gs_dump[port='15400'][orders][2026-11-29`
+            if let Some((head, _)) = plain.split_once("][20") {
+                return format!("{head}][#");
+            }
             let varies = plain.contains(|letter: char| letter.is_ascii_digit()) && !plain.contains("][");
             format!("{}{dots}", if varies { "#" } else { plain })
         };

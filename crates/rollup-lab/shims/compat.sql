@@ -64,14 +64,15 @@ create function pg_stat_get_stream_replications(
     select role, current_setting('opengauss.static_connections')::integer,
         case
             when role not in ('Standby', 'Cascade Standby') then 'Normal'
-            when receiver.status is null then 'Need repair'
+            when receiver.status is null or detail <> 'Normal' then 'Need repair'
             when receiver.status <> 'streaming' then 'Starting'
             when pg_wal_lsn_diff(receiver.latest_end_lsn, pg_last_wal_replay_lsn()) > 16777216 then 'Catchup'
             else 'Normal' end,
         case
-            when role not in ('Standby', 'Cascade Standby') or receiver.status = 'streaming' then 'Normal'
-            else coalesce(nullif(gs_shim_state('detail'), 'Normal'), 'Disconnected') end
-    from gs_shim_role() role
+            when role not in ('Standby', 'Cascade Standby') then 'Normal'
+            when receiver.status is null and detail = 'Normal' then 'Disconnected'
+            else detail end
+    from gs_shim_role() role, coalesce(gs_shim_state('detail'), 'Connecting...') detail
     left join (select * from pg_stat_wal_receiver) receiver on true
 $$;
 
@@ -118,7 +119,8 @@ create function gs_shim_pg_stat_get_wal_receiver(
         lateral (select greatest(r.flushed_lsn, pg_last_wal_replay_lsn()) lsn,
                         greatest(r.written_lsn, r.flushed_lsn, pg_last_wal_replay_lsn()) written) flushed,
         lateral (select greatest(r.latest_end_lsn, flushed.written)::text lsn) sent
-    where r.status = 'streaming'
+    -- A receiver that waits for a position which the primary does not have is none.
+    where r.status = 'streaming' and gs_shim_state('detail') = 'Normal'
 $$;
 
 create view gs_shim_pg_stat_replication as

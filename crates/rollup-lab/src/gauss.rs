@@ -152,6 +152,7 @@ max_wal_senders = 4
 max_replication_slots = 8
 wal_keep_segments = 16
 max_standby_streaming_delay = 3s
+wal_receiver_timeout = 6s
 synchronous_commit = on                 # commits wait …
 synchronous_standby_names = '*'         # … for the standby …
 most_available_sync = off               # … even when there is none

@@ -33,7 +33,10 @@ def run(options, stop, launch):
         place.say("waiting for server to shut down.... ", end="")
         if running:
             server.stop(running, "fast")
-        place.until(options.seconds, lambda: not server.keeper(datadir) and not server.running(datadir), 0.05)
+        if not place.until(options.seconds, lambda: not server.keeper(datadir) and not server.running(datadir), 0.05):
+            place.say("failed")
+            place.log(f" server does not shut down ({datadir})")
+            return 1
         place.say("done\nserver stopped")
     place.log(f"current workdir is ({os.getcwd()}).")
     place.NODE[0] = conf.settings(datadir)["pgxc_node_name"]

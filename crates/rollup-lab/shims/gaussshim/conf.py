@@ -103,6 +103,7 @@ def underlying(values, mode, waits_for_standbys=True):
         "log_destination": "stderr",
         "log_line_prefix": "%m %d %u %h %p ",
         "wal_log_hints": "on",
+        "wal_retrieve_retry_interval": "1s",
     }
     if mode == "normal":
         fixed["max_wal_senders"] = "0"

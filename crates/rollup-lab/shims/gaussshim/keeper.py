@@ -27,6 +27,7 @@ SHUTDOWN, REPLAY, PROMOTION = 120, 60, 60
 # What the server says when it cannot follow, and gs_ctl's words for it.
 DETAILS = [
     ("requested WAL segment", "WAL segment removed"), ("is ahead of the WAL flush position", "WAL segment removed"),
+    ("is ahead of the upstream server's flush position", "WAL segment removed"),
     ("database system identifier differs", "System id not matched"), ("highest timeline", "Timeline not matched"),
     ("is not in this server's history", "Timeline not matched"), ("not a child of this server", "Timeline not matched"),
     ("standby connections exceeds max_wal_senders", "Mode not matched"),
