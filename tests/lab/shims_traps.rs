@@ -214,6 +214,31 @@ pub(crate) const OPENGAUSS: &[Trap] = &[
         mend: &[],
     },
     Trap {
+        what: "lines come first that nobody asked for",
+        faults: &[("node-b", "chatter", "")],
+        node: "node-b",
+        command: "gs_ctl query -D $PGDATA | head -n 1",
+        code: 0,
+        says: "log file count 51, exceeds 50, remove the oldest ones\n",
+        truth: &[(
+            "node-b",
+            "gsql -At -d postgres -p 15400 -c 'select 7'",
+            "Warning: The client and server have different version numbers.\n7\n",
+        )],
+        mend: &[],
+    },
+    Trap {
+        what: "what libpq says is in the tool's own log file only",
+        faults: &[],
+        node: "node-b",
+        command: "sed -i '1i local all omm reject' $PGDATA/pg_hba.conf; gs_ctl reload -D $PGDATA > /dev/null; sleep 0.5; \
+                  gs_ctl query -D $PGDATA 2>&1 > /dev/null; sed -i 1d $PGDATA/pg_hba.conf; gs_ctl reload -D $PGDATA",
+        code: 0,
+        says: "server signaled\n",
+        truth: &[("node-b", "cat $GAUSSLOG/bin/gs_ctl/gs_ctl-*-current.log", "pg_hba.conf rejects connection")],
+        mend: &[],
+    },
+    Trap {
         what: "gsql -c ends with 0 after an error",
         faults: &[],
         node: "node-a",

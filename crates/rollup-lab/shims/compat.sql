@@ -52,8 +52,8 @@ $$;
 create function gs_shim_role() returns text language sql stable as $$
     select case
         when pg_is_in_recovery() then
-            case current_setting('opengauss.mode') when 'pending' then 'Pending' when 'cascade_standby' then 'Cascade Standby'
-            else 'Standby' end
+            case current_setting('opengauss.mode')
+                when 'pending' then 'Pending' when 'cascade_standby' then 'Cascade Standby' else 'Standby' end
         when current_setting('opengauss.mode') = 'normal' then 'Normal'
         else 'Primary' end
 $$;

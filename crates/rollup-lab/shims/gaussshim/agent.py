@@ -51,7 +51,9 @@ def view():
     changing = server.keeper(datadir) and state.get("transition")
     found = {"id": own["id"], "paused": flag("cluster_paused").exists(), "manual": is_stopped_by_hand(),
              "changing": bool(changing or building), "role": "Down", "state": "Unknown", "lsn": 0,
-             "most_available_sync": conf.settings(datadir)["most_available_sync"] if pathlib.Path(datadir, "postgresql.conf").exists() else "off"}
+             "most_available_sync": "off"}
+    if pathlib.Path(datadir, "postgresql.conf").exists():
+        found["most_available_sync"] = conf.settings(datadir)["most_available_sync"]
     if building:
         total = max(state["build"].get("total", 1), 1)
         found.update(role="Standby", state=f"Building({min(99, 100 * query.copied(datadir) // total)}%)")
@@ -74,7 +76,8 @@ def run(*words, seconds=3600):
     """A tool, to its end; its output goes into the log of the agent."""
     command = [str(place.home() / "bin" / words[0]), *map(str, words[1:])]
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False)
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired:
         return 253
     print(" ".join(command), "ended with", done.returncode, flush=True)

@@ -2,6 +2,7 @@
 
 import getopt
 import os
+import re
 import subprocess
 import sys
 
@@ -37,15 +38,17 @@ def main(words):
     port = given.get("-p") or os.environ.get("PGPORT", "5432")
     if "-W" in given:
         os.environ["PGPASSWORD"] = given["-W"]
-    command = [place.POSTGRES / "pg_basebackup", "-D", target, "-F", shape, "-X", stream, "-p", port, "-w", "--no-manifest", "--no-sync",
-               "-v", "-c", given.get("-c", "spread"), "-h", given.get("-h") or place.SOCKETS, "-U", given.get("-U", "omm")]
+    command = [place.POSTGRES / "pg_basebackup", "-D", target, "-F", shape, "-X", stream, "-p", port, "-w", "-v",
+               "--no-manifest", "--no-sync", "-c", given.get("-c", "spread"), "-h", given.get("-h") or place.SOCKETS, "-U",
+               given.get("-U", "omm")]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     sys.stderr.write(done.stderr)
     if done.returncode:
         place.say("gs_basebackup: could not connect to server." if "connection to server" in done.stderr
                   else "gs_basebackup: base backup failed")
         return 1
-    start = next((line.rpartition(" ")[2] for line in done.stderr.splitlines() if "start point" in line and "TLI" not in line), "0/0")
+    start = re.search(r"start point: ([0-9A-F]+/[0-9A-F]+)", done.stderr)
+    start = start.group(1) if start else "0/0"
     place.say(f"INFO:  The starting position of the xlog copy of the full build is: {start}. The slot minimum LSN is: 0/0. "
               "The disaster slot minimum LSN is: 0/0. The logical slot minimum LSN is: 0/0.")
     place.log("begin build tablespace list")

@@ -72,7 +72,8 @@ def query(given):
     balanced = all(node["part"] != "P" or role == "Primary" for node, (role, _) in zip(nodes(), pairs))
     pausing = "pausing         : Yes\n" if any(view and view["paused"] for view in found) else ""
     place.say(f"\n[   Cluster State   ]\n\ncluster_state   : {om.cluster_state(pairs)}\nredistributing  : No\n"
-              f"balanced        : {'Yes' if balanced else 'No'}\n{pausing}current_az      : AZ_ALL\n\n[  Datanode State   ]\n")
+              f"balanced        : {'Yes' if balanced else 'No'}\n{pausing}current_az      : AZ_ALL\n\n"
+              "[  Datanode State   ]\n")
     if "-v" not in given:
         return 0
     rows = [shown(node, view, given) for node, view in zip(nodes(), found)]

@@ -90,7 +90,8 @@ def dump(words):
            "--host", "--port", "--username", "-F", "--format"}
     passed = [word for key, value in found if key not in own
               for word in ([f"{key}={value}"] if key.startswith("--") and value else [key, value] if value else [key])]
-    command = [place.POSTGRES / "pg_dump", *where, *passed, "-F", shape, *(["-f", file] if file and shape != "p" else []), name]
+    to_file = ["-f", file] if file and shape != "p" else []
+    command = [place.POSTGRES / "pg_dump", *where, *passed, "-F", shape, *to_file, name]
     done = subprocess.run(command, capture_output=True, check=False)
     sys.stderr.write(done.stderr.decode("utf-8", "replace"))
     if done.returncode:
@@ -134,8 +135,9 @@ def dumpall(words):
 
 
 def restore(words):
-    found, rest = options(words, "d:h:p:U:W:j:F:n:t:T:acCesOxvl1L:f:", ["exit-on-error", "clean", "create", "dbname=", "jobs=",
-                          "host=", "port=", "username=", "data-only", "schema-only", "list", "no-owner", "if-exists"])
+    long = ["exit-on-error", "clean", "create", "dbname=", "jobs=", "host=", "port=", "username=", "data-only",
+            "schema-only", "list", "no-owner", "if-exists"]
+    found, rest = options(words, "d:h:p:U:W:j:F:n:t:T:acCesOxvl1L:f:", long)
     given, began = dict(found), time.monotonic()
     _, where = connection(given)
     own = {"-h", "-p", "-U", "-W", "--host", "--port", "--username"}

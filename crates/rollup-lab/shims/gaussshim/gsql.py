@@ -179,6 +179,8 @@ def main(words):
     wanted = Wanted(words)
     if place.fault("refuse-connections") is not None:
         fail(f"failed to connect {wanted.host or place.SOCKETS}:{wanted.port}.", 2)
+    if place.fault("chatter") is not None:
+        place.say("Warning: The client and server have different version numbers.")
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="gsql.") as scratch:
         text, file = prepared(wanted, scratch)

@@ -52,7 +52,8 @@ def cluster_state(views):
     others = [view for view in views if view[0] != "Primary"]
     if len(primaries) != 1 or len(primaries) + len(others) != len(views):
         return "Unavailable"
-    return "Normal" if all(view[:2] in (("Standby", "Normal"), ("Cascade Standby", "Normal")) for view in others) else "Degraded"
+    good = (("Standby", "Normal"), ("Cascade Standby", "Normal"))
+    return "Normal" if all(view[:2] in good for view in others) else "Degraded"
 
 
 def status(detail):
@@ -113,8 +114,9 @@ def start():
 def stop():
     place.say("Stopping cluster.\n" + "=" * 41)
     order = sorted(nodes(), key=lambda node: node["part"] == "P")
-    failed = [node["name"] for node in order
-              if on(node, f"gs_ctl status -D {node['datadir']} >/dev/null && gs_ctl stop -D {node['datadir']} -m fast")[0] not in (0, 3)]
+    command = "gs_ctl status -D {0} > /dev/null && gs_ctl stop -D {0} -m fast"
+    # 3: it did not run.
+    failed = [node["name"] for node in order if on(node, command.format(node["datadir"]))[0] not in (0, 3)]
     if failed:
         place.say(f"[GAUSS-53606]: Can not stop the database, the cmd is gs_ctl stop, Error:\n{', '.join(failed)}.")
         return 1
@@ -124,7 +126,8 @@ def stop():
 
 def with_manager(action, detail):
     """Where there is a cluster manager, gs_om asks it."""
-    words = {"start": ["start"], "stop": ["stop"], "status": ["query", "-v", "-C", "-i", "-d", "-p"] if detail else ["query"]}
+    query = ["query", "-v", "-C", "-i", "-d", "-p"] if detail else ["query"]
+    words = {"start": ["start"], "stop": ["stop"], "status": query}
     return subprocess.run([place.home() / "bin" / "cm_ctl", *words[action]], check=False).returncode
 
 

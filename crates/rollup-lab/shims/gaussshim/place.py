@@ -121,6 +121,8 @@ def keep_stderr():
             say(f"another {TOOL[0]} command is running, init_log failed!")
             end(1)
         os.close(lock)
+    if fault("chatter") is not None:
+        say("log file count 51, exceeds 50, remove the oldest ones")
     name = f"{TOOL[0]}-{datetime.datetime.now().strftime('%Y-%m-%d_%H%M%S')}-current.log"
     kept = os.open(directory / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(kept, 2)

@@ -20,7 +20,8 @@ LONG = ["instance=", "format=", "no-validate", "backup-path=", "pgdata=", "backu
         "stream", "no-sync", "archive", "dbname=", "pgdatabase=", "pgport=", "pghost=", "pguser=", "external-dirs=",
         "remote-proto=", "skip-block-validation", "progress", "compress", "temp-slot", "slot=", "log-level-console="]
 NAMES = {"--backup-path": "-B", "--pgdata": "-D", "--backup-mode": "-b", "--backup-id": "-i", "--threads": "-j",
-         "--dbname": "-d", "--pgdatabase": "-d", "--pgport": "-p", "--pghost": "-h", "--pguser": "-U", "--external-dirs": "-E"}
+         "--dbname": "-d", "--pgdatabase": "-d", "--pgport": "-p", "--pghost": "-h", "--pguser": "-U",
+         "--external-dirs": "-E"}
 PROGRAM = "2.4.2"
 
 
@@ -121,7 +122,8 @@ def wanted(given):
     for record in records(directory):
         if "-i" not in given or record["id"] == given["-i"]:
             return directory, record
-    raise Failed(f"Requested backup {given['-i']} is not found." if "-i" in given else "Backup satisfying target options is not found.")
+    which = f"Requested backup {given['-i']}" if "-i" in given else "Backup satisfying target options"
+    raise Failed(f"{which} is not found.")
 
 
 def backup(given):
@@ -152,8 +154,8 @@ def backup(given):
     (directory / name).mkdir()
     write_record(directory, record)
     target = directory / name / "database"
-    command = [place.POSTGRES / "pg_basebackup", "-D", target, "-X", "stream", "-c", "fast", "--no-manifest", "--no-sync", "-w", "-v",
-               "-h", place_of["host"], "-p", place_of["port"], "-U", place_of["user"]]
+    command = [place.POSTGRES / "pg_basebackup", "-D", target, "-X", "stream", "-c", "fast", "-w", "-v",
+               "--no-manifest", "--no-sync", "-h", place_of["host"], "-p", place_of["port"], "-U", place_of["user"]]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:
         write_record(directory, {**record, "status": "ERROR"})

@@ -17,7 +17,8 @@ class Sql(unittest.TestCase):
 
     def test_later_names_and_forms_are_spoiled_and_shown_without_the_letter(self):
         for text in ("select pg_promote();", "select x::pg_lsn;", "insert into t values (1) on conflict do nothing;",
-                     "alter table t add column if not exists x int;", "select 1 \\gset\n", "select current_setting('x', true);"):
+                     "alter table t add column if not exists x int;", "select 1 \\gset\n",
+                     "select current_setting('x', true);"):
             self.assertIn(sqltext.SPOIL, rewritten(text))
             self.assertEqual(sqltext.shown(rewritten(text)), text)
 
@@ -27,7 +28,8 @@ class Sql(unittest.TestCase):
         self.assertEqual(rewritten("select own.pg_settings from own;"), "select own.pg_settings from own;")
 
     def test_settings_have_their_names_underneath(self):
-        self.assertEqual(rewritten("SHOW upgrade_mode;"), "SELECT pg_catalog.gs_shim_setting('upgrade_mode') AS \"upgrade_mode\";")
+        self.assertEqual(rewritten("SHOW upgrade_mode;"),
+                         "SELECT pg_catalog.gs_shim_setting('upgrade_mode') AS \"upgrade_mode\";")
         self.assertEqual(rewritten("set session_timeout = 30;"), "SET idle_session_timeout = '30s';")
         self.assertIn("SET LOCAL lock_timeout = 500;", rewritten("set local lockwait_timeout=500;"))
         self.assertEqual(rewritten("set search_path to x;"), "set search_path to x;")
@@ -70,7 +72,8 @@ class Query(unittest.TestCase):
 
     def test_a_build_shows_how_far_it_is(self):
         text = query.build_document({"mode": "standby"}, {"state": "Building", "total": 2048}, 512)
-        self.assertIn("        data_synchronized             : 512.00kB\n        estimated_total_data          : 2.00MB\n", text)
+        self.assertIn("        data_synchronized             : 512.00kB\n", text)
+        self.assertIn("        estimated_total_data          : 2.00MB\n", text)
         self.assertIn("process_schedule              : 25%\n", text)
 
 

@@ -117,6 +117,8 @@ def connect(datadir, dbname="postgres", seconds=5):
             host=place.SOCKETS, port=conf.port(datadir), user="omm", dbname=dbname, connect_timeout=seconds,
             application_name="gauss-shim", options="-c idle_session_timeout=0 -c lock_timeout=0")
     except psycopg2.Error as error:
+        # Only the tool's own log file shows what libpq says.
+        print(error, file=sys.stderr, flush=True)
         raise Refused(str(error)) from error
     connection.autocommit = True
     return connection

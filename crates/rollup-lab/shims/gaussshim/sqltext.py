@@ -35,6 +35,8 @@ LATER = re.compile(r"""^(?:
 # Backslash commands that came after 9.2.
 COMMANDS = {"gset", "gexec", "gx", "gdesc", "if", "elif", "else", "endif", "crosstabview", "bind", "errverbose", "warn",
             "watch", "parse"}
+# What 9.2 did not let `IF NOT EXISTS` follow.
+BEFORE_IF = {"column", "add", "index", "concurrently"}
 SETTING_HIDDEN = {"lock_timeout", "idle_session_timeout", "wal_keep_size"}
 
 
@@ -149,7 +151,7 @@ def syntax(words):
         rest = low[index + 1:index + 4]
         if token.low == "conflict" and low[index - 1] == "on" and "insert" in low:
             token.spoil()
-        elif token.low == "if" and rest[:2] == ["not", "exists"] and low[index - 1] in ("column", "add", "index", "concurrently"):
+        elif token.low == "if" and rest[:2] == ["not", "exists"] and low[index - 1] in BEFORE_IF:
             token.spoil()
         elif token.low == "generated" and rest[:1] in (["always"], ["by"]) and "identity" in low[index:index + 6]:
             token.spoil()
