@@ -59,7 +59,6 @@ impl Entry {
 pub(crate) struct Bench {
     /// The lab.
     pub lab: Lab,
-    number: usize,
     options: LabOptions,
     packages: PathBuf,
     xtask: PathBuf,
@@ -126,7 +125,7 @@ pub(crate) fn prepare() -> Result<()> {
 
 impl Bench {
     /// Boots a lab of this number; one that was there is replaced.
-    pub(crate) fn new(number: usize, engine: Engine) -> Result<Self> {
+    fn new(number: usize, engine: Engine) -> Result<Self> {
         let xtask = std::env::var_os("ROLLUP_XTASK").context("run this through `cargo xtask lab-test`")?;
         let archives = archives()?;
         // Whoever runs scenarios beside somebody else's gives their labs a name of their own.
@@ -143,12 +142,16 @@ impl Bench {
         };
         let state = std::env::temp_dir().join(format!("rollup-lab-{name}")).join("state");
         let lab = Lab::up(&options, &crate::say)?;
-        Ok(Self { number, lab, options, packages: archives, xtask: xtask.into(), state, used: Cell::new(false) })
+        Ok(Self { lab, options, packages: archives, xtask: xtask.into(), state, used: Cell::new(false) })
     }
 
-    /// The bench, or another one in its place when a scenario needs another database.
-    pub(crate) fn with(self, engine: Engine) -> Result<Self> {
-        if self.lab.engine() == engine { Ok(self) } else { Self::new(self.number, engine) }
+    /// A bench for a scenario: the one that is there, or another one in its place when the scenario needs another
+    /// database.
+    pub(crate) fn for_entry(number: usize, bench: Option<Self>, entry: &Entry) -> Result<Self> {
+        match bench {
+            Some(bench) if bench.lab.engine() == entry.engine => Ok(bench),
+            _ => Self::new(number, entry.engine),
+        }
     }
 
     /// The lab as it was provisioned, and no run on the operator's side.

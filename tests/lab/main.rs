@@ -34,7 +34,6 @@ use std::{
 
 use anyhow::{Result, bail};
 use bench::{Bench, Entry};
-use rollup_lab::Engine;
 
 fn scenarios() -> Vec<&'static Entry> {
     // Long ones first: the labs end at about the same time.
@@ -113,24 +112,23 @@ fn run(chosen: &[&'static Entry]) -> Result<Tally> {
     bench::prepare()?;
     let tally = Mutex::new(Tally::default());
     let (alone, rest): (Vec<&Entry>, Vec<&Entry>) = chosen.iter().copied().partition(|entry| entry.when.is_alone());
-    let engine = alone.first().or(rest.first()).map_or(Engine::Postgresql, |entry| entry.engine);
-    let mut first = Bench::new(1, engine)?;
+    let mut first = None;
     for entry in alone {
-        first = first.with(entry.engine)?;
-        one(&first, entry, &tally);
+        let bench = Bench::for_entry(1, first.take(), entry)?;
+        one(first.insert(bench), entry, &tally);
     }
-    let labs = LABS.min(rest.len());
+    let labs = LABS.min(rest.len()).max(1);
     let queue = Mutex::new(rest.into_iter());
-    let work = &|mut bench: Bench| {
+    let work = &|number: usize, mut bench: Option<Bench>| {
         while let Some(entry) = { queue.lock().unwrap_or_else(PoisonError::into_inner).next() } {
-            bench = bench.with(entry.engine)?;
-            one(&bench, entry, &tally);
+            let ready = Bench::for_entry(number, bench.take(), entry)?;
+            one(bench.insert(ready), entry, &tally);
         }
-        bench.down()
+        bench.map_or(Ok(()), |bench| bench.down())
     };
     std::thread::scope(|scope| {
-        let others: Vec<_> = (2..=labs).map(|number| scope.spawn(move || work(Bench::new(number, engine)?))).collect();
-        let mut ended = vec![work(first)];
+        let others: Vec<_> = (2..=labs).map(|number| scope.spawn(move || work(number, None))).collect();
+        let mut ended = vec![work(1, first)];
         ended.extend(others.into_iter().map(|other| other.join().unwrap_or_else(|_| bail!("a scenario panicked"))));
         ended.into_iter().collect::<Result<()>>()
     })?;
