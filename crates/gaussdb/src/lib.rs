@@ -1,8 +1,8 @@
 //! The replicated database: facts, schema migrations, switchover, full backup and the way back behind one interface.
 //!
 //! Owns [`DatabaseSubject`] (PRE-4), the actions `db.*`, and the `Engine` interface with its tools. PostgreSQL is the
-//! one engine now; GaussDB and openGauss enter beside it. It must not know VIPs, services or packages, nor the order of
-//! an upgrade.
+//! one engine now; GaussDB and openGauss enter beside it, and [`gauss`] reads what their tools print. It must not know VIPs,
+//! services or packages, nor the order of an upgrade.
 
 mod backup;
 mod checkpoint;
@@ -13,6 +13,7 @@ mod facts;
 mod findings;
 #[cfg(test)]
 mod fixtures;
+pub mod gauss;
 mod halt;
 mod history;
 mod lsn;
