@@ -188,8 +188,8 @@ end
 $$;
 
 create view gs_shim_pg_settings as
-    select name, setting, unit, category, short_desc, context, vartype, source, min_val, max_val, enumvals, boot_val,
-        reset_val
+    select name, case name when 'wal_level' then 'hot_standby' else setting end setting, unit, category, short_desc, context,
+        vartype, source, min_val, max_val, enumvals, boot_val, reset_val
     from pg_settings
     where name not in ('lock_timeout', 'idle_session_timeout', 'wal_keep_size', 'synchronous_standby_names',
                        'server_version', 'server_version_num', 'unix_socket_directories')
