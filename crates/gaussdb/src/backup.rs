@@ -52,7 +52,7 @@ pub(crate) struct Backup {}
 #[async_trait::async_trait]
 impl Action for Backup {
     async fn check(&self, cx: &Cx<'_>) -> Result<State> {
-        let engine = engine_of(&cx.inventory().database)?;
+        let engine = engine_of(&cx.inventory().database);
         let look = engine.backup_look(At::new(cx, cx.node()?)?, &cx.plan.backup_set);
         let output = cx.host()?.exec(&look).await?;
         Ok(match engine.read_backup(&output.stdout)? {
@@ -62,7 +62,7 @@ impl Action for Backup {
     }
 
     async fn apply(&self, cx: &ApplyCx<'_>) -> Result<()> {
-        let engine = engine_of(&cx.inventory().database)?;
+        let engine = engine_of(&cx.inventory().database);
         let cmd = engine.base_backup(At::new(cx, cx.node()?)?, &cx.plan.backup_set);
         let job = Job::new(cx.plan.run.as_str(), cx.step.id.as_str(), cmd);
         Ok(job.run(cx.change()?, &|line| cx.progress(line)).await?)

@@ -30,7 +30,6 @@ struct Before {
 #[async_trait::async_trait]
 impl Action for WriteCheckpoint {
     async fn check(&self, cx: &Cx<'_>) -> Result<State> {
-        engine_of(&cx.inventory().database)?;
         let facts = cx.facts(&DatabaseSubject, cx.node()?).await?;
         let Some(server) = facts.server.as_ref() else {
             anyhow::bail!("expected a running primary on {}, found {}", cx.node()?, facts.summary());
@@ -50,7 +49,7 @@ impl Action for WriteCheckpoint {
     }
 
     async fn apply(&self, cx: &ApplyCx<'_>) -> Result<()> {
-        let engine = engine_of(&cx.inventory().database)?;
+        let engine = engine_of(&cx.inventory().database);
         let cmd = engine.checkpoint(At::new(cx, cx.node()?)?);
         let job = Job::new(cx.plan.run.as_str(), cx.step.id.as_str(), cmd);
         Ok(job.run(cx.change()?, &|line| cx.progress(line)).await?)

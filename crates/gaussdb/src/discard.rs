@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     DatabaseSubject,
     engine::{At, engine_of},
+    findings,
     place::{self, Places},
 };
 
@@ -22,7 +23,7 @@ pub(crate) struct Discard {}
 #[async_trait::async_trait]
 impl Action for Discard {
     async fn check(&self, cx: &Cx<'_>) -> Result<State> {
-        let engine = engine_of(&cx.inventory().database)?;
+        let engine = engine_of(&cx.inventory().database);
         let at = At::new(cx, cx.node()?)?;
         let places = Places::look(cx, engine, at).await?;
         if places.is_tidy() {
@@ -33,14 +34,14 @@ impl Action for Discard {
             if facts.server.is_none() {
                 let expected = format!("a server that answers, before {}.rollup-old goes", at.database().data_dir);
                 let finding = place::finding("database.running", false, expected, facts.summary()).on(&at.node.name);
-                return Ok(State::blocked(vec![finding.fix(format!("systemctl start {}", at.database().unit))]));
+                return Ok(State::blocked(vec![finding.fix(findings::start(at.database()))]));
             }
         }
         Ok(State::needed(json!({ "replaced": places.old })))
     }
 
     async fn apply(&self, cx: &ApplyCx<'_>) -> Result<()> {
-        let engine = engine_of(&cx.inventory().database)?;
+        let engine = engine_of(&cx.inventory().database);
         let cmd = engine.discard(At::new(cx, cx.node()?)?);
         let job = Job::new(cx.plan.run.as_str(), cx.step.id.as_str(), cmd);
         Ok(job.run(cx.change()?, &|line| cx.progress(line)).await?)

@@ -45,7 +45,7 @@ pub(crate) struct Drill {
 #[async_trait::async_trait]
 impl Action for Drill {
     async fn check(&self, cx: &Cx<'_>) -> Result<State> {
-        let engine = engine_of(&cx.inventory().database)?;
+        let engine = engine_of(&cx.inventory().database);
         let at = At::new(cx, cx.node()?)?;
         let look = engine.drill_look(at, &self.set, cx.plan.run.as_str());
         if let Some(proven) = engine.read_drill(&cx.host()?.exec(&look).await?.stdout)? {
@@ -58,7 +58,7 @@ impl Action for Drill {
     }
 
     async fn apply(&self, cx: &ApplyCx<'_>) -> Result<()> {
-        let engine = engine_of(&cx.inventory().database)?;
+        let engine = engine_of(&cx.inventory().database);
         let at = At::new(cx, cx.node()?)?;
         let Some(record) = record(cx, engine, at, &self.set).await? else {
             anyhow::bail!("{}", no_record(at, &self.set).line());

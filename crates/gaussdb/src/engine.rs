@@ -15,8 +15,8 @@ use rollup_remote::{Cmd, RemoteError};
 use serde::Deserialize;
 
 use crate::{
-    Applied, BackupRecord, DatabaseFacts, DrillRecord, Lsn, Write, facts::AppliedKind, place::Places,
-    postgresql::PostgreSql, sql::Refusal,
+    Applied, BackupRecord, DatabaseFacts, DrillRecord, Lsn, Write, facts::AppliedKind, opengauss::OpenGauss,
+    place::Places, postgresql::PostgreSql, sql::Refusal,
 };
 
 /// One database server: what every command must know.
@@ -61,6 +61,8 @@ pub(crate) enum Ending {
     Shutdown(Lsn),
     /// The old primary runs as a standby and has replayed all it has.
     Standby(Lsn),
+    /// The old primary writes on, it had written up to here: the engine's own tool changes both roles at once.
+    Running(Lsn),
 }
 
 /// What a node prints that could become the primary at once.
@@ -83,8 +85,8 @@ pub(crate) struct Progress {
 pub(crate) enum Promotion {
     /// It was never asked for: the old primary may come back.
     NotAsked(String),
-    /// It was asked for, or nobody knows.
-    InDoubt,
+    /// It was asked for, or nobody knows; and why.
+    InDoubt(String),
 }
 
 /// The one interface to a database. Every command survives being run twice.
@@ -110,6 +112,11 @@ pub(crate) trait Engine: Migrations + Archives {
     /// Writes a checkpoint; may take long.
     fn checkpoint(&self, at: At<'_>) -> Cmd;
 
+    /// Lets commits of a primary go on without a standby; what was set before is kept on the node first.
+    fn relax(&self, at: At<'_>) -> Cmd;
+    /// Puts back what was set before.
+    fn tighten(&self, at: At<'_>) -> Cmd;
+
     /// Makes a primary a standby of `next` from its next start on, then stops it.
     fn demote(&self, at: At<'_>, next: &Node) -> Cmd;
     /// Reads up to where `next` must replay.
@@ -121,6 +128,8 @@ pub(crate) trait Engine: Migrations + Archives {
     fn hand_over(&self, ending: Ending) -> String;
     /// Whether a failed [`Engine::promote`] can have promoted.
     fn promotion(&self, error: &RemoteError) -> Promotion;
+    /// Whether one that ended well has promoted, by what it said after [`READY`]. A look at both servers decides.
+    fn promoted(&self, said: &str) -> Result<(), Promotion>;
     /// Makes a stopped server, or a standby, follow `primary`.
     fn rejoin(&self, at: At<'_>, primary: &Node) -> Cmd;
     /// Makes a demoted server the primary again that it was.
@@ -173,16 +182,10 @@ pub(crate) trait Archives: Send + Sync {
     fn read_drill(&self, text: &str) -> Result<Option<DrillRecord>>;
 }
 
-/// The engine is known by name only.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("engine `{0}` is not supported by this version")]
-pub struct UnsupportedEngine(pub &'static str);
-
 /// The tools for this database.
-pub(crate) fn engine_of(database: &Database) -> Result<&'static dyn Engine, UnsupportedEngine> {
+pub(crate) fn engine_of(database: &Database) -> &'static dyn Engine {
     match database.engine {
-        DatabaseEngine::Postgresql => Ok(&PostgreSql),
-        DatabaseEngine::Opengauss => Err(UnsupportedEngine("opengauss")),
-        DatabaseEngine::Gaussdb => Err(UnsupportedEngine("gaussdb")),
+        DatabaseEngine::Postgresql => &PostgreSql,
+        DatabaseEngine::Opengauss | DatabaseEngine::Gaussdb => &OpenGauss,
     }
 }

@@ -14,6 +14,9 @@ pub struct DatabaseFacts {
     pub data_bytes: Option<u64>,
     /// The server comes up as a standby at its next start.
     pub standby_signal: bool,
+    /// What was set before commits were let go on without a standby, and is still to be put back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relaxed: Option<String>,
     /// What an exchange of data directories that nobody finished has left beside the data directory.
     #[serde(default)]
     pub leftovers: Vec<String>,
@@ -30,6 +33,39 @@ pub struct DatabaseFacts {
     pub login_peer: Option<Login>,
     /// What the history table holds; `None`: there is no such table.
     pub history: Option<Vec<Applied>>,
+    /// What only openGauss and GaussDB have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gauss: Option<Gauss>,
+}
+
+/// What only openGauss and GaussDB have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gauss {
+    /// Whether the cluster manager (CM) is in charge.
+    pub manager: Manager,
+    /// The replication is DCF's (Paxos).
+    pub paxos: bool,
+    /// 0: no upgrade of the product itself is under way.
+    pub upgrade_mode: Option<u32>,
+    /// Commits go on while no synchronous standby is there.
+    pub most_available_sync: Option<bool>,
+    /// The addresses that this node's settings name as the other ends of its replication.
+    pub remotes: Vec<String>,
+    /// What the manager says of the servers, where it is in charge: `6001 Primary Normal`.
+    pub instances: Vec<String>,
+}
+
+/// Whether the cluster manager is in charge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Manager {
+    /// It is not installed.
+    Absent,
+    /// It runs.
+    Running,
+    /// It is installed and none of its processes runs: nobody can tell whether it will.
+    Stopped,
 }
 
 /// Whether a replication login works.
@@ -240,6 +276,20 @@ impl DatabaseFacts {
             (Some(server), _) => server.role == DatabaseRole::Primary,
             (None, Some(_)) => true,
             (None, None) => self.control.is_some() && !self.standby_signal,
+        }
+    }
+
+    /// Why commits of this primary wait for a standby, and for ever where there is none; `None`: they do not.
+    pub(crate) fn waits_for(&self) -> Option<String> {
+        let settings = &self.server.as_ref().filter(|server| server.role == DatabaseRole::Primary)?.settings;
+        let names = &settings.synchronous_standby_names;
+        let waits = !names.is_empty() && !["off", "local"].contains(&settings.synchronous_commit.as_str());
+        let available = self.gauss.as_ref().map(|gauss| gauss.most_available_sync == Some(true));
+        match available {
+            _ if !waits => None,
+            Some(true) => None,
+            Some(false) => Some(format!("synchronous_standby_names is `{names}`, most_available_sync is off")),
+            None => Some(format!("synchronous_standby_names is `{names}`")),
         }
     }
 

@@ -3,14 +3,14 @@
 use rollup_engine::{FindingCx, Stage};
 use rollup_model::{
     Check, Finding, Inventory, NodeName, Release, Span,
-    inventory::{Database, Node, Switchover},
+    inventory::{Database, DatabaseEngine, Node, Switchover},
     release::MigrationPhase,
 };
 
 use crate::{
     DatabaseFacts, Lsn,
     engine::engine_of,
-    facts::{Login, Server},
+    facts::{Gauss, Login, Manager, Server},
     history,
 };
 
@@ -21,13 +21,15 @@ fn pre4(id: &str, good: bool, expected: impl Into<String>, found: impl Into<Stri
 }
 
 /// Every id that [`all`] answers.
-pub(crate) const CHECKS: [Check; 20] = [
+pub(crate) const CHECKS: [Check; 23] = [
     Check::new("database.readable", "PRE-4", "what the database says of itself can be read"),
-    Check::new("database.engine", "PRE-4", "the engine is one that this version knows").never_waived(),
+    Check::new("database.mode", "PRE-4", "a mode of openGauss or GaussDB that this version knows").never_waived(),
+    Check::new("database.manager", "PRE-4", "a cluster manager that runs, where there is one").never_waived(),
     Check::new("database.primary", "PRE-4", "exactly one primary").never_waived(),
     Check::new("database.running", "PRE-4", "a server that answers on every node").never_waived(),
     Check::new("database.identity", "PRE-4", "both nodes belong to one cluster").never_waived(),
     Check::new("database.transactions", "PRE-4", "no transaction that has been open for long"),
+    Check::new("database.relaxed", "PRE-4", "no setting of an earlier run that is still to be put back"),
     Check::new("database.leftovers", "PRE-4", "nothing left of a way back beside the data directory"),
     Check::new("database.settings", "PRE-4", "settings that replication and backup need"),
     Check::new("database.backup-login", "PRE-4", "a replication login for the backup"),
@@ -35,6 +37,7 @@ pub(crate) const CHECKS: [Check; 20] = [
     Check::new("database.writable", "PRE-4", "a primary that is not set read-only"),
     Check::new("database.signal", "PRE-4", "no standby.signal on the primary"),
     Check::new("database.return-login", "PRE-4", "a replication login for the way after the switchover"),
+    Check::new("database.switchable", "PRE-4", "a cluster manager that will switch over"),
     Check::new("database.synchronous", "PRE-4", "no commit that waits for a standby"),
     Check::new("database.slots", "PRE-4", "no physical replication slots that would be left behind"),
     Check::new("database.replication", "PRE-4", "a standby that streams from the primary"),
@@ -47,10 +50,6 @@ pub(crate) const CHECKS: [Check; 20] = [
 /// Everything that follows from the facts of all nodes.
 pub(crate) fn all(cx: &FindingCx<'_>, nodes: &Nodes<'_>) -> Vec<Finding> {
     let database = &cx.inventory.database;
-    if let Err(error) = engine_of(database) {
-        let finding = pre4("database.engine", false, "engine `postgresql`", error.to_string());
-        return vec![finding.fix("database.engine in the inventory")];
-    }
     let primaries: Vec<_> = nodes.iter().filter(|(_, facts)| facts.is_primary()).collect();
     if cx.stage == Stage::Resumed {
         return vec![one_writer(&primaries)];
@@ -62,7 +61,7 @@ pub(crate) fn all(cx: &FindingCx<'_>, nodes: &Nodes<'_>) -> Vec<Finding> {
     let names: Vec<_> = primaries.iter().map(|(node, _)| node.as_str()).collect();
     let found = if names.is_empty() { "none".to_owned() } else { names.join(" and ") };
     let fix = match names.is_empty() {
-        true => format!("systemctl start {}   # on the node that was the primary", database.unit),
+        true => format!("{}   # on the node that was the primary", start(database)),
         false => "stop the server that clients do not write to, then compare both before anything else".to_owned(),
     };
     // A node that does not answer may be the primary; that it does not answer is a finding of its own.
@@ -93,8 +92,65 @@ pub(crate) fn all(cx: &FindingCx<'_>, nodes: &Nodes<'_>) -> Vec<Finding> {
 
 /// Statements as root types them on the node.
 pub(crate) fn psql(database: &Database, statements: &[&str]) -> String {
-    let statements: Vec<_> = statements.iter().map(|statement| format!("-c '{statement}'")).collect();
-    format!("runuser -u {} -- psql -p {} {}", database.os_user, database.port, statements.join(" "))
+    let (user, port) = (&database.os_user, database.port);
+    let typed: Vec<_> = statements.iter().map(|statement| format!("-c '{statement}'")).collect();
+    match database.engine {
+        DatabaseEngine::Postgresql => format!("runuser -u {user} -- psql -p {port} {}", typed.join(" ")),
+        // Of several it takes the last one only.
+        _ => as_owner(database, &format!("gsql -d postgres -p {port} -c \"{}\"", statements.join("; "))),
+    }
+}
+
+/// A command of the database's owner as root types it on the node, with the environment of the tools.
+fn as_owner(database: &Database, command: &str) -> String {
+    let environment = database.env_file.as_deref().unwrap_or("~/.bashrc");
+    format!("su - {} -c 'source {environment}; {command}'", database.os_user)
+}
+
+/// How root changes a setting of the server on the node.
+pub(crate) fn set(database: &Database, name: &str, value: &str) -> String {
+    match database.engine {
+        DatabaseEngine::Postgresql => {
+            psql(database, &[&format!("ALTER SYSTEM SET {name} = {value}"), "SELECT pg_reload_conf()"])
+        }
+        _ => as_owner(database, &format!("gs_guc reload -D {} -c \"{name}={value}\"", database.data_dir)),
+    }
+}
+
+/// How root starts the server on the node.
+pub(crate) fn start(database: &Database) -> String {
+    match database.engine {
+        DatabaseEngine::Postgresql => format!("systemctl start {}", database.unit),
+        _ => as_owner(database, &format!("gs_ctl start -D {} -M standby", database.data_dir)) + "   # or -M primary",
+    }
+}
+
+/// What only openGauss and GaussDB can be: replicated by DCF, in the middle of an upgrade of their own, or under a manager
+/// that does not run.
+fn of_gauss(gauss: &Gauss) -> Vec<Finding> {
+    let mode = match (gauss.paxos, gauss.upgrade_mode) {
+        (true, _) => Some("DCF (enable_dcf)".to_owned()),
+        (false, Some(mode)) if mode != 0 => {
+            Some(format!("upgrade_mode {mode}: an upgrade of the product is under way"))
+        }
+        _ => None,
+    };
+    let found = mode.clone().unwrap_or_else(|| "streaming replication, no upgrade of the product".to_owned());
+    let expected = "streaming replication, and upgrade_mode 0";
+    let mode = pre4("database.mode", mode.is_none(), expected, found);
+    let (well, found) = match gauss.manager {
+        Manager::Absent => (true, "none".to_owned()),
+        Manager::Running if gauss.instances.is_empty() => (false, "one that runs and does not answer".to_owned()),
+        Manager::Running => (true, gauss.instances.join(", ")),
+        Manager::Stopped => (false, "cm_ctl is installed, but neither cm_agent nor om_monitor runs".to_owned()),
+    };
+    let manager = pre4("database.manager", well, "no cluster manager, or one that answers", found);
+    vec![
+        mode.fix("finish that upgrade first: gs_upgradectl -t commit-upgrade; DCF is not supported"),
+        manager.fix(
+            "start it (om_monitor), or remove cm_ctl from the owner's PATH where it is not used: cm_ctl query -Cv",
+        ),
+    ]
 }
 
 /// Two writers are the one thing that must not be seen at any moment.
@@ -107,11 +163,16 @@ fn one_writer(primaries: &[&(&NodeName, DatabaseFacts)]) -> Finding {
 fn of_node(node: &NodeName, facts: &DatabaseFacts, inventory: &Inventory) -> Vec<Finding> {
     let database = &inventory.database;
     let mut findings = vec![
-        pre4("database.running", facts.server.is_some(), "a server that answers", facts.summary())
-            .fix(format!("systemctl start {}", database.unit)),
+        pre4("database.running", facts.server.is_some(), "a server that answers", facts.summary()).fix(start(database)),
     ];
+    findings.extend(facts.gauss.iter().flat_map(of_gauss));
     let Some(server) = &facts.server else { return findings.into_iter().map(|f| f.on(node)).collect() };
     findings.push(long_transaction(server, database));
+    findings.extend(facts.relaxed.as_ref().map(|before| {
+        let found = format!("commits were let go on without a standby; before that: `{before}`");
+        let fix = "go on with the run that did it: rollup status; by hand: /var/lib/rollup/database-relaxed";
+        pre4("database.relaxed", false, "nothing of an earlier run to put back", found).fix(fix).only_warn()
+    }));
     findings.extend((!facts.leftovers.is_empty()).then(|| {
         let found = facts.leftovers.join(", ");
         pre4("database.leftovers", false, "nothing left of a way back beside the data directory", found.as_str())
@@ -119,16 +180,17 @@ fn of_node(node: &NodeName, facts: &DatabaseFacts, inventory: &Inventory) -> Vec
             .only_warn()
     }));
     let settings = &server.settings;
-    let level = ["replica", "logical"].contains(&settings.wal_level.as_str());
+    let levels = if facts.gauss.is_some() { ["hot_standby", "logical"] } else { ["replica", "logical"] };
+    let level = levels.contains(&settings.wal_level.as_str());
     // A standby needs one connection, a base backup two more.
     findings.push(
         pre4(
             "database.settings",
             level && settings.max_wal_senders >= 3,
-            "wal_level replica or logical, max_wal_senders at least 3",
+            format!("wal_level {}, max_wal_senders at least 3", levels.join(" or ")),
             format!("wal_level {}, max_wal_senders {}", settings.wal_level, settings.max_wal_senders),
         )
-        .fix("ALTER SYSTEM SET max_wal_senders = 10; then restart the server"),
+        .fix(set(database, "max_wal_senders", "10") + "; then restart the server"),
     );
     findings.push(login(
         "database.backup-login",
@@ -157,7 +219,7 @@ fn of_primary(node: &NodeName, facts: &DatabaseFacts, server: &Server, database:
             "a primary that accepts writes",
             if read_only { "default_transaction_read_only is on" } else { "writable" },
         )
-        .fix(psql(database, &["ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()"])),
+        .fix(set(database, "default_transaction_read_only", "off")),
         pre4(
             "database.signal",
             !facts.standby_signal,
@@ -174,6 +236,16 @@ fn of_primary(node: &NodeName, facts: &DatabaseFacts, server: &Server, database:
             facts.login_peer.as_ref(),
             fix.to_owned(),
         ));
+        if let Some(gauss) = facts.gauss.as_ref().filter(|gauss| gauss.manager == Manager::Running) {
+            let on = gauss.most_available_sync == Some(true);
+            let found = if on { "on" } else { "off" };
+            let expected = "most_available_sync off: the manager does not switch over while it is on";
+            findings.push(pre4("database.switchable", !on, expected, found).fix(set(
+                database,
+                "most_available_sync",
+                "off",
+            )));
+        }
         let names = &server.settings.synchronous_standby_names;
         let found = if names.is_empty() { "none".to_owned() } else { format!("`{names}`") };
         findings.push(
@@ -283,19 +355,25 @@ fn held_back(node: &NodeName, standby: &Server, database: &Database) -> [Finding
     let found =
         if delay == 0 { "none".to_owned() } else { format!("recovery_min_apply_delay {}", Span::millis(delay)) };
     [
-        pre4("database.paused", !standby.replay_paused, "a standby that replays", paused)
-            .on(node)
-            .fix(psql(database, &["SELECT pg_wal_replay_resume()"])),
-        pre4("database.delay", delay == 0, "no delay before a standby replays", found)
-            .on(node)
-            .fix(psql(database, &["ALTER SYSTEM SET recovery_min_apply_delay = 0", "SELECT pg_reload_conf()"])),
+        pre4("database.paused", !standby.replay_paused, "a standby that replays", paused).on(node).fix(psql(
+            database,
+            &[match database.engine {
+                DatabaseEngine::Postgresql => "SELECT pg_wal_replay_resume()",
+                _ => "SELECT pg_xlog_replay_resume()",
+            }],
+        )),
+        pre4("database.delay", delay == 0, "no delay before a standby replays", found).on(node).fix(set(
+            database,
+            "recovery_min_apply_delay",
+            "0",
+        )),
     ]
 }
 
 fn migrations(node: &NodeName, facts: &DatabaseFacts, release: &Release, inventory: &Inventory) -> Finding {
     let good =
         |found: String| Finding::check("database.migrations", "UPG-2", true, "migrations that can run", found).on(node);
-    let Ok(engine) = engine_of(&inventory.database) else { return good("unknown".to_owned()) };
+    let engine = engine_of(&inventory.database);
     let problems = |installed: Option<&str>| {
         let phases = [MigrationPhase::Expand, MigrationPhase::Contract];
         phases.into_iter().find_map(|phase| {

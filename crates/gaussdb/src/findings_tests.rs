@@ -1,4 +1,4 @@
-use rollup_model::{Facts, Severity, inventory::DatabaseEngine, release::Migration};
+use rollup_model::{Facts, Severity, release::Migration};
 
 use super::*;
 use crate::{
@@ -128,14 +128,18 @@ fn in_the_middle_of_a_run_only_a_second_writer_matters_pre_4() {
 }
 
 #[test]
-fn an_engine_without_tools_is_said_so_before_anything_is_asked_pre_4() {
-    let mut inventory = fixtures::inventory();
-    inventory.database.engine = DatabaseEngine::Gaussdb;
-    let cx = FindingCx { inventory: &inventory, release: None, facts: &Facts::default(), stage: Stage::Fresh };
-    let lines: Vec<_> = all(&cx, &[]).iter().map(Finding::line).collect();
-    let expected =
-        "database.engine: expected engine `postgresql`, found engine `gaussdb` is not supported by this version";
-    assert_eq!(lines, [expected]);
+fn what_only_gauss_can_be_is_refused_with_its_reason_pre_4() {
+    let gauss = |change: &dyn Fn(&mut Gauss)| {
+        let mut gauss = fixtures::gauss();
+        change(&mut gauss);
+        let bad = of_gauss(&gauss).into_iter().filter(|finding| finding.severity == Severity::Error);
+        bad.map(|finding| finding.found).collect::<Vec<_>>()
+    };
+    assert_eq!(gauss(&|_| {}), [""; 0]);
+    assert_eq!(gauss(&|gauss| gauss.paxos = true), ["DCF (enable_dcf)"]);
+    assert!(gauss(&|gauss| gauss.upgrade_mode = Some(2))[0].starts_with("upgrade_mode 2"));
+    assert!(gauss(&|gauss| gauss.manager = Manager::Stopped)[0].contains("neither cm_agent nor om_monitor"));
+    assert!(gauss(&|gauss| gauss.manager = Manager::Running)[0].contains("does not answer"));
 }
 
 #[test]

@@ -29,6 +29,18 @@ pub(crate) fn stopped(state: &str) -> DatabaseFacts {
     facts(&STOPPED.replace("shut down in recovery", state))
 }
 
+/// What only openGauss has, without a flaw.
+pub(crate) fn gauss() -> crate::Gauss {
+    crate::Gauss {
+        manager: crate::Manager::Absent,
+        paxos: false,
+        upgrade_mode: Some(0),
+        most_available_sync: Some(false),
+        remotes: vec!["127.0.0.2".to_owned()],
+        instances: Vec::new(),
+    }
+}
+
 /// A pair of node-a and node-b.
 pub(crate) fn inventory() -> Inventory {
     let text = r#"

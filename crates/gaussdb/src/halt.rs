@@ -31,7 +31,6 @@ fn is_halted(facts: &DatabaseFacts) -> bool {
 #[async_trait::async_trait]
 impl Action for Halt {
     async fn check(&self, cx: &Cx<'_>) -> Result<State> {
-        engine_of(&cx.inventory().database)?;
         let node = cx.node()?;
         let facts = cx.facts(&DatabaseSubject, node).await?;
         if is_halted(&facts) {
@@ -43,7 +42,7 @@ impl Action for Halt {
     }
 
     async fn apply(&self, cx: &ApplyCx<'_>) -> Result<()> {
-        let engine = engine_of(&cx.inventory().database)?;
+        let engine = engine_of(&cx.inventory().database);
         cx.change()?.exec(&engine.halt(At::new(cx, cx.node()?)?)).await?;
         Ok(())
     }
@@ -71,7 +70,6 @@ pub(crate) struct Start {
 #[async_trait::async_trait]
 impl Action for Start {
     async fn check(&self, cx: &Cx<'_>) -> Result<State> {
-        engine_of(&cx.inventory().database)?;
         let node = cx.node()?;
         let facts = cx.facts(&DatabaseSubject, node).await?;
         if self.role == DatabaseRole::Primary {
@@ -94,7 +92,7 @@ impl Action for Start {
     }
 
     async fn apply(&self, cx: &ApplyCx<'_>) -> Result<()> {
-        let engine = engine_of(&cx.inventory().database)?;
+        let engine = engine_of(&cx.inventory().database);
         let at = At::new(cx, cx.node()?)?;
         let cmd = match self.role {
             DatabaseRole::Primary => engine.reinstate(at),

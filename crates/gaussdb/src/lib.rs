@@ -1,7 +1,7 @@
 //! The replicated database: facts, schema migrations, switchover, full backup and the way back behind one interface.
 //!
-//! Owns [`DatabaseSubject`] (PRE-4), the actions `db.*`, and the `Engine` interface with its tools. PostgreSQL is the
-//! one engine now; GaussDB and openGauss enter beside it, and [`gauss`] reads what their tools print. It must not know VIPs,
+//! Owns [`DatabaseSubject`] (PRE-4), the actions `db.*`, and the `Engine` interface with its tools. There is one
+//! for PostgreSQL and one for openGauss and GaussDB; [`gauss`] reads what the tools of the latter print. It must not know VIPs,
 //! services or packages, nor the order of an upgrade.
 
 mod backup;
@@ -18,15 +18,18 @@ mod halt;
 mod history;
 mod lsn;
 mod migrate;
+mod opengauss;
 mod place;
 mod postgresql;
 mod price;
 #[cfg(all(test, feature = "real-pair"))]
 mod real_pair_tests;
 mod rebuild;
+mod relax;
 mod replay;
 mod restore;
 mod revert;
+mod shared;
 mod sql;
 mod subject;
 mod switchover;
@@ -38,10 +41,9 @@ use rollup_model::plan::Impact;
 
 pub use backup::BackupRecord;
 pub use drill::DrillRecord;
-pub use engine::UnsupportedEngine;
 pub use facts::{
-    Applied, AppliedKind, Checkpoint, Control, DatabaseFacts, DatabaseRole, Login, Receiver, Server, Settings,
-    Transaction, Walsender,
+    Applied, AppliedKind, Checkpoint, Control, DatabaseFacts, DatabaseRole, Gauss, Login, Manager, Receiver, Server,
+    Settings, Transaction, Walsender,
 };
 pub use lsn::{InvalidLsn, Lsn};
 pub use price::{Price, price};
@@ -58,6 +60,8 @@ pub fn register(registry: &mut Registry) {
     registry.action::<replay::CaughtUp>("db.caught-up", Impact::Observe);
     registry.action::<checkpoint::WriteCheckpoint>("db.checkpoint", Impact::Change);
     registry.action::<switchover::Switchover>("db.switchover", Impact::Interrupt);
+    registry.action::<relax::Relax>("db.relax", Impact::Change);
+    registry.action::<relax::Tighten>("db.tighten", Impact::Change);
     registry.action::<backup::Backup>("db.backup", Impact::Change);
     registry.action::<unpack::Unpack>("db.unpack", Impact::Change);
     registry.action::<halt::Halt>("db.halt", Impact::Interrupt);

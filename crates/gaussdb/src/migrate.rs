@@ -22,7 +22,7 @@ pub(crate) struct Migrate {
 
 impl Migrate {
     async fn look(&self, cx: &Cx<'_>) -> Result<(&'static dyn Engine, DatabaseFacts)> {
-        let engine = engine_of(&cx.inventory().database)?;
+        let engine = engine_of(&cx.inventory().database);
         Ok((engine, cx.facts(&DatabaseSubject, cx.node()?).await?))
     }
 

@@ -27,6 +27,7 @@ use rollup_remote::{Cmd, RemoteError};
 use crate::{
     DatabaseFacts, Lsn, Write,
     engine::{At, Ending, Engine, Progress, Promotion},
+    shared::{self, plain},
 };
 
 /// PostgreSQL 15 and what is like it.
@@ -75,7 +76,7 @@ impl Engine for PostgreSql {
     }
 
     fn read_write(&self, text: &str) -> Result<Write> {
-        parse::write(text)
+        shared::write(text)
     }
 
     fn parse(&self, text: &str) -> Result<DatabaseFacts> {
@@ -87,11 +88,7 @@ impl Engine for PostgreSql {
     }
 
     fn read_position(&self, text: &str) -> Result<Option<Lsn>> {
-        match text.trim().split_once(' ') {
-            Some(("primary", lsn)) => Ok(Some(lsn.parse()?)),
-            None if text.trim() == "standby" => Ok(None),
-            _ => bail!("expected `primary LSN` or `standby`, found {text:?}"),
-        }
+        shared::position(text)
     }
 
     fn progress(&self, at: At<'_>, target: Lsn) -> Cmd {
@@ -106,6 +103,14 @@ impl Engine for PostgreSql {
         Cmd::mutate("db.checkpoint", script!("checkpoint.sh"), server_args(at))
             .run_as(&at.database().os_user)
             .deadline(at.inventory.limits.replay.duration())
+    }
+
+    fn relax(&self, at: At<'_>) -> Cmd {
+        Cmd::mutate("db.relax", script!("../shared/relaxed.sh", "relax.sh"), server_args(at))
+    }
+
+    fn tighten(&self, at: At<'_>) -> Cmd {
+        Cmd::mutate("db.tighten", script!("../shared/relaxed.sh", "tighten.sh"), server_args(at))
     }
 
     fn demote(&self, at: At<'_>, next: &Node) -> Cmd {
@@ -135,15 +140,21 @@ impl Engine for PostgreSql {
         match ending {
             Ending::Shutdown(lsn) => format!("shutdown {lsn}\n"),
             Ending::Standby(lsn) => format!("standby {lsn}\n"),
+            Ending::Running(lsn) => format!("running {lsn}\n"),
         }
+    }
+
+    fn promoted(&self, _said: &str) -> Result<(), Promotion> {
+        // The script ends with 0 only after it has seen the server write.
+        Ok(())
     }
 
     fn promotion(&self, error: &RemoteError) -> Promotion {
         match error {
-            RemoteError::Exit { code: 3, stderr, .. } => Promotion::NotAsked(parse::plain(stderr)),
+            RemoteError::Exit { code: 3, stderr, .. } => Promotion::NotAsked(plain(stderr)),
             // Of a change this means that nothing was sent.
             RemoteError::Unreachable { .. } => Promotion::NotAsked(error.to_string()),
-            _ => Promotion::InDoubt,
+            _ => Promotion::InDoubt(error.to_string()),
         }
     }
 
@@ -176,9 +187,9 @@ mod tests {
         };
         let refused = exit(3, "psql:<stdin>:18: ERROR:  replayed up to 0/30 only\nCONTEXT:  PL/pgSQL\n");
         assert_eq!(PostgreSql.promotion(&refused), Promotion::NotAsked("ERROR: replayed up to 0/30 only".to_owned()));
-        assert_eq!(PostgreSql.promotion(&exit(6, "server closed the connection")), Promotion::InDoubt);
+        assert!(matches!(PostgreSql.promotion(&exit(6, "server closed the connection")), Promotion::InDoubt(_)));
         let lost = RemoteError::InDoubt { host: String::new(), id: String::new(), why: String::new() };
-        assert_eq!(PostgreSql.promotion(&lost), Promotion::InDoubt);
+        assert!(matches!(PostgreSql.promotion(&lost), Promotion::InDoubt(_)));
         let never_sent = RemoteError::Unreachable { host: "node-b".to_owned(), why: "no route".to_owned() };
         assert!(matches!(PostgreSql.promotion(&never_sent), Promotion::NotAsked(_)));
     }

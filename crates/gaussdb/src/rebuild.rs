@@ -25,7 +25,7 @@ pub(crate) struct Rebuild {
 #[async_trait::async_trait]
 impl Action for Rebuild {
     async fn check(&self, cx: &Cx<'_>) -> Result<State> {
-        let engine = engine_of(&cx.inventory().database)?;
+        let engine = engine_of(&cx.inventory().database);
         let at = At::new(cx, cx.node()?)?;
         let node = &at.node.name;
         let primary = cx.named(&self.primary)?;
@@ -53,7 +53,7 @@ impl Action for Rebuild {
     }
 
     async fn apply(&self, cx: &ApplyCx<'_>) -> Result<()> {
-        let engine = engine_of(&cx.inventory().database)?;
+        let engine = engine_of(&cx.inventory().database);
         let at = At::new(cx, cx.node()?)?;
         let primary = At::new(cx, cx.named(&self.primary)?)?.node;
         let bytes = cx.facts(&DatabaseSubject, &primary.name).await?.data_bytes.unwrap_or_default();

@@ -22,7 +22,7 @@ pub(crate) struct Replayed {}
 #[async_trait::async_trait]
 impl Action for Replayed {
     async fn check(&self, cx: &Cx<'_>) -> Result<State> {
-        let engine = engine_of(&cx.inventory().database)?;
+        let engine = engine_of(&cx.inventory().database);
         let (node, peer) = (cx.node()?, cx.peer()?);
         // The primary first: it writes on meanwhile, and the standby is only asked for what it had written by then.
         let position = cx.host_of(peer)?.exec(&engine.position(At::new(cx, peer)?)).await?;
@@ -66,7 +66,6 @@ pub(crate) struct CaughtUp {}
 impl Action for CaughtUp {
     async fn check(&self, cx: &Cx<'_>) -> Result<State> {
         let database = &cx.inventory().database;
-        engine_of(database)?;
         let (node, peer) = (cx.node()?, cx.peer()?);
         let at = At::new(cx, node)?.node;
         let primary = cx.facts(&DatabaseSubject, peer).await?;

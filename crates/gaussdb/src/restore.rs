@@ -25,7 +25,7 @@ pub(crate) struct Restore {
 #[async_trait::async_trait]
 impl Action for Restore {
     async fn check(&self, cx: &Cx<'_>) -> Result<State> {
-        let engine = engine_of(&cx.inventory().database)?;
+        let engine = engine_of(&cx.inventory().database);
         let at = At::new(cx, cx.node()?)?;
         let node = &at.node.name;
         let run = cx.plan.run.as_str();
@@ -60,7 +60,7 @@ impl Action for Restore {
     }
 
     async fn apply(&self, cx: &ApplyCx<'_>) -> Result<()> {
-        let engine = engine_of(&cx.inventory().database)?;
+        let engine = engine_of(&cx.inventory().database);
         let at = At::new(cx, cx.node()?)?;
         cx.progress("exchanging the data directory, then starting as primary");
         cx.change()?.exec(&engine.restore(at, cx.plan.run.as_str())).await?;

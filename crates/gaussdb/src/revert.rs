@@ -98,7 +98,7 @@ pub fn revertible(
 
 impl Revert {
     async fn look(cx: &Cx<'_>) -> Result<(&'static dyn Engine, DatabaseFacts)> {
-        let engine = engine_of(&cx.inventory().database)?;
+        let engine = engine_of(&cx.inventory().database);
         Ok((engine, cx.facts(&DatabaseSubject, cx.node()?).await?))
     }
 }

@@ -21,13 +21,12 @@ impl Subject for DatabaseSubject {
     }
 
     fn probe(&self, inventory: &Inventory, node: &Node) -> Option<Probe> {
-        // An engine that is not supported shows up in the findings; there is nothing to ask the node.
-        let engine = engine_of(&inventory.database).ok()?;
+        let engine = engine_of(&inventory.database);
         Some(engine.probe(At { inventory, node }, inventory.peer_of(&node.name)))
     }
 
     fn parse(&self, text: &str, inventory: &Inventory) -> Result<DatabaseFacts> {
-        engine_of(&inventory.database)?.parse(text)
+        engine_of(&inventory.database).parse(text)
     }
 
     fn findings(&self, cx: &FindingCx<'_>) -> Vec<Finding> {

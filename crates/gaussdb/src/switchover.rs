@@ -83,7 +83,7 @@ impl Switchover {
             None => cx.node()?,
         };
         let old = inventory.peer_of(new).context("a switchover needs a second node")?;
-        let engine = engine_of(&inventory.database)?;
+        let engine = engine_of(&inventory.database);
         Ok(Pair { engine, old: At::new(cx, &old.name)?, new: At::new(cx, new)? })
     }
 }
@@ -196,27 +196,40 @@ async fn change_roles(cx: &ApplyCx<'_>, pair: &Pair<'_>) -> Result<()> {
         let ending = pair.engine.read_ending(&output.stdout)?;
         // Whether it was heard is for the one who promotes to say.
         let _told = teller.write_all(pair.engine.hand_over(ending).as_bytes()).await;
-        anyhow::Ok(Some(ending))
+        drop(teller);
+        let mut said = String::new();
+        let _read = heard.read_to_string(&mut said).await;
+        anyhow::Ok(Some((ending, said)))
     };
     let (promoted, ending) = tokio::join!(promoting, demoting);
-    match (ending?, promoted) {
-        (Some(_), Ok(_)) => rejoin(cx, pair).await,
-        (Some(ending), Err(error)) => Err(match pair.engine.promotion(&error) {
-            Promotion::NotAsked(why) => reinstate(cx, pair, ending, &why).await,
-            Promotion::InDoubt => error.into(),
-        }),
-        (None, Err(error)) => Err(anyhow::Error::from(error).context("nothing was stopped")),
+    let (ending, why) = match (ending?, promoted) {
+        (Some((ending, said)), Ok(_)) => match pair.engine.promoted(&said) {
+            Ok(()) => return rejoin(cx, pair).await,
+            // The command has ended and looked on for a while: the next try begins with a look at both.
+            Err(Promotion::InDoubt(why)) => bail!("{} is not the primary, and may still become it: {why}", new.name),
+            Err(Promotion::NotAsked(why)) => (ending, why),
+        },
+        (Some((ending, _)), Err(error)) => match pair.engine.promotion(&error) {
+            Promotion::InDoubt(_) => return Err(error.into()),
+            Promotion::NotAsked(why) => (ending, why),
+        },
+        (None, Err(error)) => return Err(anyhow::Error::from(error).context("nothing was stopped")),
         (None, Ok(_)) => bail!("{} said nothing of being ready to become the primary; nothing was stopped", new.name),
-    }
+    };
+    Err(reinstate(cx, pair, ending, &why).await)
 }
 
 /// The way back when nothing was promoted. Returns the error that the step ends with.
 async fn reinstate(cx: &ApplyCx<'_>, pair: &Pair<'_>, ending: Ending, why: &str) -> anyhow::Error {
     let (old, new) = (&pair.old.node.name, &pair.new.node.name);
     let failed = anyhow!("{new} was not promoted: {why}");
-    if let Ending::Standby(_) = ending {
+    match ending {
         // It was no primary when this began; who is to write is not for this step to guess.
-        return failed.context(format!("no database writes now; {old} and {new} are standbys"));
+        Ending::Standby(_) => return failed.context(format!("no database writes now; {old} and {new} are standbys")),
+        Ending::Running(_) => {
+            return failed.context(format!("the roles were not changed and {old} is the primary still"));
+        }
+        Ending::Shutdown(_) => {}
     }
     cx.progress(format!("{new} was not promoted; starting {old} as primary again"));
     let result = match cx.change_of(old) {

@@ -38,7 +38,7 @@ pub(crate) fn no_record(at: At<'_>, set: &str) -> Finding {
 #[async_trait::async_trait]
 impl Action for Unpack {
     async fn check(&self, cx: &Cx<'_>) -> Result<State> {
-        let engine = engine_of(&cx.inventory().database)?;
+        let engine = engine_of(&cx.inventory().database);
         let at = At::new(cx, cx.node()?)?;
         let run = cx.plan.run.as_str();
         let places = Places::look(cx, engine, at).await?;
@@ -63,7 +63,7 @@ impl Action for Unpack {
     }
 
     async fn apply(&self, cx: &ApplyCx<'_>) -> Result<()> {
-        let engine = engine_of(&cx.inventory().database)?;
+        let engine = engine_of(&cx.inventory().database);
         let at = At::new(cx, cx.node()?)?;
         let Some(record) = record(cx, engine, at, &self.set).await? else {
             anyhow::bail!("{}", no_record(at, &self.set).line());

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     engine::{At, engine_of},
-    findings::psql,
+    findings::set,
 };
 
 /// Whether a write works.
@@ -40,11 +40,11 @@ impl Subject for WriteSubject {
     }
 
     fn probe(&self, inventory: &Inventory, node: &Node) -> Option<Probe> {
-        Some(engine_of(&inventory.database).ok()?.write_probe(At { inventory, node }))
+        Some(engine_of(&inventory.database).write_probe(At { inventory, node }))
     }
 
     fn parse(&self, text: &str, inventory: &Inventory) -> Result<Write> {
-        engine_of(&inventory.database)?.read_write(text)
+        engine_of(&inventory.database).read_write(text)
     }
 
     fn findings(&self, cx: &FindingCx<'_>) -> Vec<Finding> {
@@ -59,9 +59,7 @@ impl Subject for WriteSubject {
             let finding =
                 Finding::check("database.write", "PRE-4", good, "a write that is tried and rolled back", found);
             let fix = match found.contains("read-only transaction") {
-                true => {
-                    psql(database, &["ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()"])
-                }
+                true => set(database, "default_transaction_read_only", "off"),
                 false => format!("journalctl -u {} -n 50", database.unit),
             };
             Some(finding.on(node).fix(fix))
@@ -105,7 +103,7 @@ mod tests {
         let [finding] = &found[..] else { panic!("{found:?}") };
         assert_eq!((finding.severity, finding.id.as_str()), (Severity::Error, "database.write"));
         assert_eq!(finding.found, "ERROR: cannot execute CREATE TABLE AS in a read-only transaction");
-        assert!(finding.fix.as_ref().unwrap().contains("RESET default_transaction_read_only"));
+        assert!(finding.fix.as_ref().unwrap().contains("SET default_transaction_read_only = off"));
         for bad in ["", "write maybe", "psql: not found"] {
             assert!(WriteSubject.parse(bad, &inventory).is_err(), "{bad}");
         }

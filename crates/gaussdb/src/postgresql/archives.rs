@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use rollup_model::inventory::Node;
 use rollup_remote::Cmd;
-use serde::de::DeserializeOwned;
 
-use super::{PostgreSql, args, parse, server_args, stop_seconds};
+use super::{PostgreSql, args, server_args, stop_seconds};
 use crate::{
     BackupRecord,
     drill::DrillRecord,
     engine::{Archives, At},
     place::Places,
+    shared,
 };
 
 /// For work that runs as a job.
@@ -25,57 +25,65 @@ fn short(at: At<'_>) -> Duration {
     at.inventory.limits.db_switchover.duration()
 }
 
-/// A record as a script prints it; nothing: there is none.
-fn record<T: DeserializeOwned>(text: &str) -> Result<Option<T>> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Ok(None);
-    }
-    Ok(Some(serde_json::from_str(text).with_context(|| format!("expected one JSON object, found {text:?}"))?))
-}
-
 impl Archives for PostgreSql {
     fn base_backup(&self, at: At<'_>, set: &str) -> Cmd {
         let dir = &at.inventory.backup.dir;
         let more = [dir.as_str(), set, at.node.peer_address(), &at.database().replication_user];
-        Cmd::mutate("db.base-backup", script!("set.sh", "gently.sh", "base-backup.sh"), args(at, more))
-            .deadline(long(at))
+        Cmd::mutate(
+            "db.base-backup",
+            script!("../shared/set.sh", "../shared/gently.sh", "base-backup.sh"),
+            args(at, more),
+        )
+        .deadline(long(at))
     }
 
     fn backup_look(&self, at: At<'_>, set: &str) -> Cmd {
-        Cmd::read("db.backup-look", script!("set.sh", "backup-look.sh"), args(at, [&at.inventory.backup.dir, set]))
+        Cmd::read(
+            "db.backup-look",
+            script!("../shared/set.sh", "../shared/backup-look.sh"),
+            args(at, [&at.inventory.backup.dir, set]),
+        )
     }
 
     fn read_backup(&self, text: &str) -> Result<Option<BackupRecord>> {
-        record(text)
+        shared::record(text)
     }
 
     fn place_look(&self, at: At<'_>) -> Cmd {
-        Cmd::read("db.place-look", script!("place.sh", "place-look.sh"), server_args(at))
+        Cmd::read("db.place-look", script!("../shared/place.sh", "../shared/place-look.sh"), server_args(at))
     }
 
     fn read_places(&self, text: &str) -> Result<Places> {
-        parse::places(text)
+        shared::places(text)
     }
 
     fn unpack(&self, at: At<'_>, set: &str, run: &str, bytes: u64) -> Cmd {
-        let script = script!("set.sh", "gently.sh", "place.sh", "private.sh", "archive.sh", "unpack.sh");
+        let script = script!(
+            "../shared/set.sh",
+            "../shared/gently.sh",
+            "../shared/place.sh",
+            "private.sh",
+            "archive.sh",
+            "unpack.sh"
+        );
         let more = [&at.inventory.backup.dir, set, run, &bytes.to_string()];
         Cmd::mutate("db.unpack", script, args(at, more)).deadline(long(at))
     }
 
     fn halt(&self, at: At<'_>) -> Cmd {
         let more = [at.database().unit.as_str(), &stop_seconds(at)];
-        Cmd::mutate("db.halt", script!("place.sh", "halt.sh"), args(at, more)).deadline(short(at))
+        Cmd::mutate("db.halt", script!("../shared/place.sh", "halt-server.sh", "halt.sh"), args(at, more))
+            .deadline(short(at))
     }
 
     fn restore(&self, at: At<'_>, run: &str) -> Cmd {
         let more = [at.database().unit.as_str(), &stop_seconds(at), run];
-        Cmd::mutate("db.restore", script!("place.sh", "restore.sh"), args(at, more)).deadline(short(at))
+        Cmd::mutate("db.restore", script!("../shared/place.sh", "halt-server.sh", "restore.sh"), args(at, more))
+            .deadline(short(at))
     }
 
     fn rebuild(&self, at: At<'_>, primary: &Node, run: &str, bytes: u64) -> Cmd {
-        let script = script!("gently.sh", "place.sh", "private.sh", "rebuild.sh");
+        let script = script!("../shared/gently.sh", "../shared/place.sh", "halt-server.sh", "private.sh", "rebuild.sh");
         let database = at.database();
         let more = [
             database.unit.as_str(),
@@ -90,20 +98,21 @@ impl Archives for PostgreSql {
     }
 
     fn discard(&self, at: At<'_>) -> Cmd {
-        Cmd::mutate("db.discard", script!("place.sh", "private.sh", "discard.sh"), server_args(at)).deadline(long(at))
+        Cmd::mutate("db.discard", script!("../shared/place.sh", "private.sh", "../shared/discard.sh"), server_args(at))
+            .deadline(long(at))
     }
 
     fn drill(&self, at: At<'_>, set: &str, run: &str, bytes: u64) -> Cmd {
-        let script = script!("set.sh", "gently.sh", "private.sh", "archive.sh", "drill.sh");
+        let script = script!("../shared/set.sh", "../shared/gently.sh", "private.sh", "archive.sh", "drill.sh");
         let more = [&at.inventory.backup.dir, set, run, &bytes.to_string(), at.node.name.as_str()];
         Cmd::mutate("db.drill", script, args(at, more)).deadline(long(at))
     }
 
     fn drill_look(&self, at: At<'_>, set: &str, run: &str) -> Cmd {
-        Cmd::read("db.drill-look", script!("drill-look.sh"), args(at, [&at.inventory.backup.dir, set, run]))
+        Cmd::read("db.drill-look", script!("../shared/drill-look.sh"), args(at, [&at.inventory.backup.dir, set, run]))
     }
 
     fn read_drill(&self, text: &str) -> Result<Option<DrillRecord>> {
-        record(text)
+        shared::record(text)
     }
 }

@@ -3,9 +3,9 @@
 use anyhow::{Context, Result, bail};
 
 use crate::{
-    DatabaseFacts, Write,
-    facts::{Control, Login},
-    place::{Kind, Places, Unpacked},
+    DatabaseFacts,
+    facts::Login,
+    shared::{control as read_control, plain},
 };
 
 /// Reads what `probe.sh` prints: lines of a key and its value.
@@ -14,6 +14,7 @@ pub(super) fn facts(text: &str) -> Result<DatabaseFacts> {
         unit: String::new(),
         data_bytes: None,
         standby_signal: false,
+        relaxed: None,
         leftovers: Vec::new(),
         control: None,
         server: None,
@@ -21,6 +22,7 @@ pub(super) fn facts(text: &str) -> Result<DatabaseFacts> {
         login_here: None,
         login_peer: None,
         history: None,
+        gauss: None,
     };
     let mut control = Vec::new();
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
@@ -35,6 +37,7 @@ pub(super) fn facts(text: &str) -> Result<DatabaseFacts> {
                     _ => bail!("expected `signal yes` or `signal no`, found {line:?}"),
                 }
             }
+            "relaxed" => facts.relaxed = Some(value.to_owned()),
             "left" => facts.leftovers.push(value.to_owned()),
             "control" => control.push(value),
             "server" => facts.server = Some(serde_json::from_str(value).context("the server's answer")?),
@@ -55,68 +58,8 @@ pub(super) fn facts(text: &str) -> Result<DatabaseFacts> {
     Ok(facts)
 }
 
-/// Reads what `write.sh` prints.
-pub(super) fn write(text: &str) -> Result<Write> {
-    Ok(match text.trim().strip_prefix("write ") {
-        Some("works") => Write::Works,
-        Some("standby") => Write::Standby,
-        Some("stopped") => Write::Stopped,
-        Some(said) if said.starts_with("fails ") => Write::Fails(plain(&said["fails ".len()..])),
-        _ => bail!("expected what became of a write, found {text:?}"),
-    })
-}
-
 fn login(said: &str) -> Login {
     if said.trim() == "ok" { Login::Works } else { Login::Fails(plain(said)) }
-}
-
-/// `None`: there is no data directory, or it is not one of ours.
-fn read_control(lines: &[&str]) -> Option<Control> {
-    let get = |name: &str| lines.iter().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()));
-    Some(Control {
-        state: get("Database cluster state")?.to_owned(),
-        system_identifier: get("Database system identifier")?.to_owned(),
-        checkpoint: get("Latest checkpoint location")?.parse().ok()?,
-        timeline: get("Latest checkpoint's TimeLineID")?.parse().ok()?,
-    })
-}
-
-/// Reads what `place-look.sh` prints.
-pub(super) fn places(text: &str) -> Result<Places> {
-    let words = |key: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
-        line.with_context(|| format!("expected a line `{key} …`, found {text:?}"))
-    };
-    let run = |text: &str| (text != "-").then(|| text.to_owned());
-    let flag = |key: &str| match words(key)? {
-        "yes" => Ok(true),
-        "no" => Ok(false),
-        other => bail!("expected `{key} yes` or `{key} no`, found `{key} {other}`"),
-    };
-    let (kind, made_for) = words("data")?.split_once(' ').context("expected a kind and a run for `data`")?;
-    let kind = match kind {
-        "plain" => Kind::Plain,
-        "link" => Kind::Link,
-        "mount-point" => Kind::MountPoint,
-        "absent" => Kind::Absent,
-        other => bail!("unknown kind of a data directory: `{other}`"),
-    };
-    let (part, new_for) = words("new")?.split_once(' ').context("expected a part and a run for `new`")?;
-    let new = match part {
-        "absent" => None,
-        "primary" => Some(Unpacked { standby: false, run: run(new_for) }),
-        "standby" => Some(Unpacked { standby: true, run: run(new_for) }),
-        other => bail!("unknown part of a new data directory: `{other}`"),
-    };
-    Ok(Places { kind, run: run(made_for), new, old: flag("old")?, scrap: flag("scrap")? })
-}
-
-/// What psql said, without its own prefixes.
-pub(super) fn plain(said: &str) -> String {
-    let said = said.trim();
-    let line = said.lines().find(|line| line.contains("ERROR:") || line.contains("FATAL:")).unwrap_or(said);
-    let at = line.find("ERROR:").or_else(|| line.find("FATAL:")).unwrap_or(0);
-    line[at..].split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// What psql said of a migration, with the file's name for its standard input.
@@ -137,6 +80,8 @@ mod tests {
         DatabaseRole, Lsn,
         facts::{Applied, AppliedKind},
         fixtures::{ABSENT, PRIMARY, SILENT, STANDBY, STOPPED},
+        place::{Kind, Places, Unpacked},
+        shared::places,
     };
 
     #[test]

@@ -2,6 +2,7 @@
 printf 'unit %s\n' "$(systemctl show -p ActiveState --value "$1" 2>/dev/null)"
 printf 'size-kb %s\n' "$(timeout 3 du -skx "$data" 2>/dev/null | cut -f 1)"
 [ -e "$data/standby.signal" ] && echo 'signal yes' || echo 'signal no'
+[ ! -e /var/lib/rollup/database-relaxed ] || printf 'relaxed %s\n' "$(head -n 1 /var/lib/rollup/database-relaxed)"
 # In the middle of a way back they are its own.
 if [ ! -e "$data/rollup-restored" ]; then
   for place in "$data".rollup-*; do [ ! -e "$place" ] || printf 'left %s\n' "$place"; done

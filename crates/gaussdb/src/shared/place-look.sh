@@ -2,7 +2,7 @@
 # An exchange may be at work meanwhile: what it puts aside is looked at before what it puts in place, so that a new
 # directory is never taken for the one that was replaced.
 [ -e "$old" ] && aside=yes || aside=no
-[ -e "$part" ] || [ -e "$spent" ] && scrap=yes || scrap=no
+[ -e "$part" ] || [ -e "$spent" ] || [ -e "$data.rollup-catalog" ] && scrap=yes || scrap=no
 named() { local run; run=$(marker "$1"); printf '%s' "${run:--}"; }
 printf 'data %s %s\n' "$(kind)" "$(named "$data")"
 if [ ! -d "$new" ]; then echo 'new absent -'

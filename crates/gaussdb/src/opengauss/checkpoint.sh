@@ -1,0 +1,4 @@
+sql <<'SQL'
+set statement_timeout = 0;
+checkpoint;
+SQL

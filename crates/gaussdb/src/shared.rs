@@ -1,0 +1,88 @@
+//! What the scripts of every engine print alike, and its pure parsers.
+
+use anyhow::{Context, Result, bail};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    Lsn, Write,
+    facts::Control,
+    place::{Kind, Places, Unpacked},
+};
+
+/// Reads what `position.sh` prints; `None`: the server is no primary.
+pub(crate) fn position(text: &str) -> Result<Option<Lsn>> {
+    match text.trim().split_once(' ') {
+        Some(("primary", lsn)) => Ok(Some(lsn.parse()?)),
+        None if text.trim() == "standby" => Ok(None),
+        _ => bail!("expected `primary LSN` or `standby`, found {text:?}"),
+    }
+}
+
+/// A record as a script prints it; nothing: there is none.
+pub(crate) fn record<T: DeserializeOwned>(text: &str) -> Result<Option<T>> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(serde_json::from_str(text).with_context(|| format!("expected one JSON object, found {text:?}"))?))
+}
+
+/// Reads what `write.sh` prints.
+pub(crate) fn write(text: &str) -> Result<Write> {
+    Ok(match text.trim().strip_prefix("write ") {
+        Some("works") => Write::Works,
+        Some("standby") => Write::Standby,
+        Some("stopped") => Write::Stopped,
+        Some(said) if said.starts_with("fails ") => Write::Fails(plain(&said["fails ".len()..])),
+        _ => bail!("expected what became of a write, found {text:?}"),
+    })
+}
+
+/// `None`: there is no data directory, or it is not one of ours.
+pub(crate) fn control(lines: &[&str]) -> Option<Control> {
+    let get = |name: &str| lines.iter().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()));
+    Some(Control {
+        state: get("Database cluster state")?.to_owned(),
+        system_identifier: get("Database system identifier")?.to_owned(),
+        checkpoint: get("Latest checkpoint location")?.parse().ok()?,
+        timeline: get("Latest checkpoint's TimeLineID")?.parse().ok()?,
+    })
+}
+
+/// Reads what `place-look.sh` prints.
+pub(crate) fn places(text: &str) -> Result<Places> {
+    let words = |key: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
+        line.with_context(|| format!("expected a line `{key} …`, found {text:?}"))
+    };
+    let run = |text: &str| (text != "-").then(|| text.to_owned());
+    let flag = |key: &str| match words(key)? {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        other => bail!("expected `{key} yes` or `{key} no`, found `{key} {other}`"),
+    };
+    let (kind, made_for) = words("data")?.split_once(' ').context("expected a kind and a run for `data`")?;
+    let kind = match kind {
+        "plain" => Kind::Plain,
+        "link" => Kind::Link,
+        "mount-point" => Kind::MountPoint,
+        "absent" => Kind::Absent,
+        other => bail!("unknown kind of a data directory: `{other}`"),
+    };
+    let (part, new_for) = words("new")?.split_once(' ').context("expected a part and a run for `new`")?;
+    let new = match part {
+        "absent" => None,
+        "primary" => Some(Unpacked { standby: false, run: run(new_for) }),
+        "standby" => Some(Unpacked { standby: true, run: run(new_for) }),
+        other => bail!("unknown part of a new data directory: `{other}`"),
+    };
+    Ok(Places { kind, run: run(made_for), new, old: flag("old")?, scrap: flag("scrap")? })
+}
+
+/// What a client said, without its own prefixes.
+pub(crate) fn plain(said: &str) -> String {
+    let said = said.trim();
+    let line = said.lines().find(|line| line.contains("ERROR:") || line.contains("FATAL:")).unwrap_or(said);
+    let at = line.find("ERROR:").or_else(|| line.find("FATAL:")).unwrap_or(0);
+    line[at..].split_whitespace().collect::<Vec<_>>().join(" ")
+}
