@@ -22,7 +22,7 @@ pub(crate) const SCENARIOS: &[Entry] = &[
 ];
 
 /// Where an upgrade is killed, in the order in which it gets there: the step, and milliseconds after it was begun.
-const PLACES: &[(&str, u64)] = &[
+pub(crate) const PLACES: &[(&str, u64)] = &[
     ("db.migrate@node-a", 5),
     ("service.install@node-b", 15),
     ("vip.move@node-b", 500),
@@ -31,7 +31,7 @@ const PLACES: &[(&str, u64)] = &[
 ];
 
 /// Kills the program at these places and goes on every time.
-fn killed(bench: &Bench, places: &[(&str, u64)]) -> Result<()> {
+pub(crate) fn killed(bench: &Bench, places: &[(&str, u64)]) -> Result<()> {
     let traffic = bench.traffic()?;
     bench.killed_at(bench.start_upgrade("2.0.0")?, places)?.expect(0)?;
     let report = traffic.stop()?;

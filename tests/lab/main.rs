@@ -8,6 +8,7 @@ mod broken;
 mod faults;
 mod flavours;
 mod gates;
+mod gauss;
 mod health;
 mod init;
 mod killed;
@@ -55,7 +56,9 @@ fn scenarios() -> Vec<&'static Entry> {
         operators::SCENARIOS,
         health::SCENARIOS,
         init::SCENARIOS,
+        gauss::OPENGAUSS,
         shims::OPENGAUSS,
+        gauss::GAUSSDB,
         shims::GAUSSDB,
     ];
     all.into_iter().flatten().collect()

@@ -36,7 +36,7 @@ fn tell(lane: &str, report: &TrafficReport) {
 }
 
 /// Rolling, node by node: the new column stays. The present state was kept first, so there is a way back from it, too.
-fn keep(bench: &Bench) -> Result<()> {
+pub(crate) fn keep(bench: &Bench) -> Result<()> {
     bench.seed("node-a")?;
     let before = bench.portraits()?;
     let watch = Watch::start(bench)?;
@@ -58,7 +58,7 @@ fn keep(bench: &Bench) -> Result<()> {
 }
 
 /// Rolling, and then the package's own way back of the schema.
-fn down(bench: &Bench) -> Result<()> {
+pub(crate) fn down(bench: &Bench) -> Result<()> {
     bench.seed("node-a")?;
     let before = bench.portraits()?;
     let traffic = bench.traffic()?;
@@ -76,7 +76,7 @@ fn down(bench: &Bench) -> Result<()> {
 }
 
 /// The database as it was: the price is announced, and it is paid to the letter.
-fn restore(bench: &Bench) -> Result<()> {
+pub(crate) fn restore(bench: &Bench) -> Result<()> {
     bench.seed("node-a")?;
     let before = bench.portraits()?;
     let traffic = bench.traffic()?;
@@ -104,9 +104,10 @@ fn restore(bench: &Bench) -> Result<()> {
     bench.insist_pair("1.0.0", "node-a")?;
     bench.insist_portraits(&before)?;
     bench.insist_database(&["ref"], &["note"])?;
+    let data = bench.lab.engine().data_directory();
     for node in crate::pair::NODES {
-        let left = bench.lab.root_script(node, "ls -d /var/lib/postgresql/15/*")?;
-        ensure!(left.trim() == "/var/lib/postgresql/15/main", "left on {node}: {left}");
+        let left = bench.lab.root_script(node, &format!("ls -d {data}*"))?;
+        ensure!(left.trim() == data, "left on {node}: {left}");
     }
     Ok(())
 }

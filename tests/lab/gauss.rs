@@ -1,0 +1,74 @@
+//! Upgrade, ways back and kills on pairs that play openGauss and GaussDB (DB-1, DB-2, DB-3): what the product makes of tools
+//! that mislead.
+
+use anyhow::{Result, ensure};
+use rollup_lab::Engine;
+
+use crate::{
+    bench::{Bench, Entry, When},
+    killed, way_back,
+};
+
+pub(crate) const OPENGAUSS: &[Entry] = &[
+    Entry::new("opengauss_way_back_keep_loses_nothing", When::Always, way_back::keep).on(Engine::Opengauss),
+    Entry::new("opengauss_way_back_restore_loses_exactly_what_came_after", When::Always, way_back::restore)
+        .on(Engine::Opengauss),
+    Entry::new("opengauss_way_back_down_takes_the_schema_back", When::Always, way_back::down).on(Engine::Opengauss),
+    Entry::new("opengauss_upgrade_is_killed_at_five_places", When::Always, |bench| {
+        killed::killed(bench, killed::PLACES)
+    })
+    .on(Engine::Opengauss),
+    Entry::new("opengauss_switchover_that_misleads_ends_right_or_stops", When::Always, misleading)
+        .on(Engine::Opengauss),
+];
+
+pub(crate) const GAUSSDB: &[Entry] = &[
+    Entry::new("gaussdb_way_back_keep_loses_nothing", When::Always, way_back::keep).on(Engine::Gaussdb),
+    Entry::new("gaussdb_way_back_restore_loses_exactly_what_came_after", When::Always, way_back::restore)
+        .on(Engine::Gaussdb),
+];
+
+/// Has the tools of a node misbehave until it is taken back.
+fn fault(bench: &Bench, node: &str, name: &str, value: &str) -> Result<()> {
+    let dir = "/run/rollup-lab/gauss";
+    let script = format!("install -d -m 0755 {dir}; echo '{value}' > {dir}/{name}; chmod 0644 {dir}/{name}");
+    bench.lab.root_script(node, &script).map(drop)
+}
+
+fn mend(bench: &Bench, node: &str) -> Result<()> {
+    bench.lab.root_script(node, "rm -rf /run/rollup-lab/gauss").map(drop)
+}
+
+/// A switchover that outlives its tool's patience, and one that nobody heard.
+fn misleading(bench: &Bench) -> Result<()> {
+    bench.seed("node-a")?;
+    let inventory = bench.lab.inventory_path().with_file_name("patience.toml");
+    let text = std::fs::read_to_string(bench.lab.inventory_path())?;
+    // The tool gives up eight seconds after it was asked.
+    let patience = text.replace("[limits]", "[limits]\ndb_switchover = \"30s\"");
+    ensure!(patience != text, "expected limits in the lab's inventory");
+    std::fs::write(&inventory, patience)?;
+    let own = inventory.display().to_string();
+    let switch = ["-i", &own, "vip", "switch", "--yes"];
+    let traffic = bench.traffic()?;
+
+    // It ends with 0 and says that it gave up; the servers change their roles later.
+    fault(bench, "node-a", "switchover-delay", "11")?;
+    bench.rollup(&switch)?.expect(0)?;
+    mend(bench, "node-a")?;
+    bench.insist_pair("1.0.0", "node-b")?;
+    bench.rollup(&switch)?.expect(0)?;
+    bench.insist_pair("1.0.0", "node-a")?;
+
+    // It ends with 0, and nothing ever happens: the run stops, one server writes, and it goes on when told.
+    fault(bench, "node-b", "switchover-ignored", "")?;
+    let said = bench.rollup(&switch)?.expect(4)?;
+    ensure!(said.err.contains("gave up waiting"), "expected why in:\n{}", said.err);
+    mend(bench, "node-b")?;
+    bench.rollup(&["resume"])?.expect(0)?;
+    bench.insist_pair("1.0.0", "node-b")?;
+    bench.rollup(&switch)?.expect(0)?;
+
+    let report = traffic.stop()?;
+    bench.insist_nothing_lost(&report)
+}
