@@ -29,6 +29,7 @@ pub(super) fn judge(said: &str) -> Result<(), Promotion> {
     match asked {
         "asked switchover" => match handover::read_switchover(status, text) {
             Switchover::Completed(_) => Ok(()),
+            Switchover::TimedOut { .. } if late => Ok(()),
             Switchover::TimedOut { seconds } => Err(doubt(format!(
                 "gs_ctl gave up waiting after {seconds} s; the servers may still change their roles"
             ))),
