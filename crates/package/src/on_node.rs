@@ -27,6 +27,9 @@ use crate::{
 const LOOK: &str = include_str!("scripts/look-archive.sh");
 const OUTLINE: &str = include_str!("scripts/outline.sh");
 
+/// More files take minutes to outline: a node's shell starts a few processes for each.
+const MOST_ENTRIES: u64 = 20_000;
+
 /// An archive on a node.
 #[derive(Debug, Clone)]
 pub struct OnNode<'a> {
@@ -135,10 +138,10 @@ fn read_outline(
     let beside = Rc::new(RefCell::new(Told::default()));
     let mut outline = Outline::new(input, Rc::clone(&beside));
     let mut contents = Contents::new(given.manifest.is_some(), Some(Rc::clone(&beside)));
-    let unpacked =
-        archive::scan_unpacked(&mut outline, contents.shape(), &Limits::default(), &mut |name, size, content| {
-            contents.take(name, size, content)
-        })?;
+    let limits = Limits { entries: MOST_ENTRIES, ..Limits::default() };
+    let unpacked = archive::scan_unpacked(&mut outline, contents.shape(), &limits, &mut |name, size, content| {
+        contents.take(name, size, content)
+    })?;
     let sha256 = outline.finish()?;
     let Given { file, named, compression, size, manifest, standing } = given;
     let scanned = Scanned { compression, size, sha256, unpacked };

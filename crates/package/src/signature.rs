@@ -89,8 +89,12 @@ struct Wanted {
 
 /// What a policy makes of a signature, or of none; `path` is where it lies or should lie. `None`: the archive is taken as
 /// it is.
-fn wanted(path: &Path, text: Option<&str>, policy: &PackagePolicy) -> Result<Option<Wanted>, PackageError> {
-    let keys = policy.trusted_keys.iter().map(|key| trusted(key)).collect::<Result<Vec<_>, _>>()?;
+fn wanted(
+    path: &Path,
+    text: Option<&str>,
+    keys: Vec<(String, PublicKey)>,
+    policy: &PackagePolicy,
+) -> Result<Option<Wanted>, PackageError> {
     let Some(text) = text else {
         let unsigned = PackageError::Unsigned { path: path.to_owned() };
         return if policy.allow_unsigned { Ok(None) } else { Err(unsigned) };
@@ -117,8 +121,10 @@ fn legacy(path: &Path) -> PackageError {
 
 /// Decides whether an archive may be opened at all.
 pub(crate) fn check(archive: &Path, policy: &PackagePolicy) -> Result<Standing, PackageError> {
+    // A key of the inventory that is none is said before anything of the package.
+    let keys = keys(policy)?;
     let path = signature_path(archive);
-    let Some(Wanted { id, key, signature }) = wanted(&path, text(&path)?.as_deref(), policy)? else {
+    let Some(Wanted { id, key, signature }) = wanted(&path, text(&path)?.as_deref(), keys, policy)? else {
         return Ok(Standing::Untrusted);
     };
     let mut verifier = key.verify_stream(&signature).map_err(|error| match error {
@@ -144,7 +150,9 @@ pub(crate) fn check_told(
     policy: &PackagePolicy,
 ) -> Result<Standing, PackageError> {
     let path = signature_path(archive);
-    let Some(Wanted { id, key, .. }) = wanted(&path, text, policy)? else { return Ok(Standing::Untrusted) };
+    let Some(Wanted { id, key, .. }) = wanted(&path, text, keys(policy)?, policy)? else {
+        return Ok(Standing::Untrusted);
+    };
     // A signature of the new kind is one of the old kind over the hash; only its first two bytes say which.
     let lines: Vec<&str> = text.unwrap_or_default().lines().collect();
     let mut bytes = lines.get(1).and_then(|line| BASE64_STANDARD.decode(line.trim()).ok()).unwrap_or_default();
@@ -165,6 +173,11 @@ fn standing(key: String, signature: &Signature, archive_sha256: String) -> Stand
     let comment = signature.trusted_comment().to_owned();
     let claims = Claims::parse(&comment);
     Standing::Trusted { signer: Signer { key, comment }, archive_sha256, claims }
+}
+
+/// The keys of a policy, each with its id.
+fn keys(policy: &PackagePolicy) -> Result<Vec<(String, PublicKey)>, PackageError> {
+    policy.trusted_keys.iter().map(|key| trusted(key)).collect()
 }
 
 /// A key of the policy with its id.
