@@ -48,9 +48,9 @@ fn server_args(at: At<'_>) -> Vec<String> {
     ]
 }
 
-fn args<const N: usize>(at: At<'_>, more: [&str; N]) -> Vec<String> {
+fn args<T: Into<String>, const N: usize>(at: At<'_>, more: [T; N]) -> Vec<String> {
     let mut args = server_args(at);
-    args.extend(more.map(str::to_owned));
+    args.extend(more.map(Into::into));
     args
 }
 
@@ -103,11 +103,11 @@ impl Engine for OpenGauss {
     }
 
     fn relax(&self, at: At<'_>) -> Cmd {
-        Cmd::mutate("db.relax", script!("../shared/relaxed.sh", "relax.sh"), server_args(at))
+        Cmd::mutate("db.relax", script!("../scripts/relaxed.sh", "relax.sh"), server_args(at))
     }
 
     fn tighten(&self, at: At<'_>) -> Cmd {
-        Cmd::mutate("db.tighten", script!("../shared/relaxed.sh", "tighten.sh"), server_args(at))
+        Cmd::mutate("db.tighten", script!("../scripts/relaxed.sh", "tighten.sh"), server_args(at))
     }
 
     fn demote(&self, at: At<'_>, _next: &Node) -> Cmd {

@@ -48,19 +48,15 @@ fn server_args(at: At<'_>) -> Vec<String> {
     ]
 }
 
-fn args<const N: usize>(at: At<'_>, more: [&str; N]) -> Vec<String> {
+fn args<T: Into<String>, const N: usize>(at: At<'_>, more: [T; N]) -> Vec<String> {
     let mut args = server_args(at);
-    args.extend(more.map(str::to_owned));
+    args.extend(more.map(Into::into));
     args
 }
 
 /// Seconds that a stop may take on the node: less than the command's own limit, so that the script can say so.
 fn stop_seconds(at: At<'_>) -> String {
     at.inventory.limits.db_switchover.duration().as_secs().saturating_sub(5).max(5).to_string()
-}
-
-fn millis(span: rollup_model::Span) -> String {
-    span.duration().as_millis().to_string()
 }
 
 impl Engine for PostgreSql {
@@ -106,11 +102,11 @@ impl Engine for PostgreSql {
     }
 
     fn relax(&self, at: At<'_>) -> Cmd {
-        Cmd::mutate("db.relax", script!("../shared/relaxed.sh", "relax.sh"), server_args(at))
+        Cmd::mutate("db.relax", script!("../scripts/relaxed.sh", "relax.sh"), server_args(at))
     }
 
     fn tighten(&self, at: At<'_>) -> Cmd {
-        Cmd::mutate("db.tighten", script!("../shared/relaxed.sh", "tighten.sh"), server_args(at))
+        Cmd::mutate("db.tighten", script!("../scripts/relaxed.sh", "tighten.sh"), server_args(at))
     }
 
     fn demote(&self, at: At<'_>, next: &Node) -> Cmd {

@@ -3,11 +3,65 @@
 use anyhow::{Context, Result, bail};
 use serde::de::DeserializeOwned;
 
+use rollup_model::Span;
+
 use crate::{
     Lsn, Write,
-    facts::Control,
+    engine::{At, Change, Reversal},
+    facts::{AppliedKind, Control},
+    history,
     place::{Kind, Places, Unpacked},
 };
+
+/// What `migrate.sh` takes behind the server's own arguments.
+pub(crate) fn change_words(at: At<'_>, change: &Change<'_>) -> [String; 9] {
+    let migration = change.migration;
+    let kind = match change.kind {
+        AppliedKind::Applied => "applied",
+        AppliedKind::Baseline => "baseline",
+    };
+    let [owner, lock, statement] = limits(at);
+    [
+        owner,
+        lock,
+        statement,
+        migration.version.clone(),
+        migration.name.clone(),
+        migration.sha256.clone(),
+        history::phase_name(migration.phase).to_owned(),
+        change.run.to_owned(),
+        kind.to_owned(),
+    ]
+}
+
+/// What of a migration is run: of one that is adopted, nothing.
+pub(crate) fn statements<'a>(change: &Change<'a>) -> &'a str {
+    match change.kind {
+        AppliedKind::Applied => without_mark(&change.migration.sql),
+        AppliedKind::Baseline => "",
+    }
+}
+
+/// What `revert.sh` takes behind the server's own arguments.
+pub(crate) fn reversal_words(at: At<'_>, reversal: &Reversal<'_>) -> [String; 7] {
+    let row = reversal.row;
+    let [owner, lock, statement] = limits(at);
+    let run = row.run.clone().unwrap_or_default();
+    [owner, lock, statement, row.version.clone(), row.phase.clone(), run, reversal.down.name.clone()]
+}
+
+/// Who owns what is made, how long a statement may wait for a lock, and how long it may take, both in milliseconds.
+fn limits(at: At<'_>) -> [String; 3] {
+    let limits = &at.inventory.limits;
+    let millis = |span: Span| span.duration().as_millis().to_string();
+    let owner = at.database().owner.as_deref().unwrap_or("none");
+    [owner.to_owned(), millis(limits.lock_timeout), millis(limits.migration)]
+}
+
+/// Without the mark that some editors put before a text.
+pub(crate) fn without_mark(sql: &str) -> &str {
+    sql.trim_start_matches('\u{feff}')
+}
 
 /// Reads what `position.sh` prints; `None`: the server is no primary.
 pub(crate) fn position(text: &str) -> Result<Option<Lsn>> {

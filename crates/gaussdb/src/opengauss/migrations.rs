@@ -6,9 +6,8 @@ use rollup_remote::{Cmd, RemoteError, Stdin};
 use super::{OpenGauss, args};
 use crate::{
     engine::{At, Change, Migrations, Reversal},
-    facts::AppliedKind,
     gauss::sql::{self as answers, Class, Sql, SqlError},
-    history,
+    shared,
     sql::{self, Refusal},
 };
 
@@ -60,14 +59,6 @@ WHERE version = :'rollup_version' AND phase = :'rollup_phase' AND run = :'rollup
 COMMIT;
 ";
 
-fn without_mark(sql: &str) -> &str {
-    sql.trim_start_matches('\u{feff}')
-}
-
-fn millis(span: rollup_model::Span) -> String {
-    span.duration().as_millis().to_string()
-}
-
 /// What a failed transaction has left. 3 is gsql's word for an error in a script; a lost server may have committed before
 /// it was lost.
 fn failed(file: &str, error: RemoteError, unknown: &str) -> anyhow::Error {
@@ -110,26 +101,10 @@ impl Migrations for OpenGauss {
     }
 
     fn migrate(&self, at: At<'_>, change: &Change<'_>) -> Cmd {
-        let (limits, migration) = (&at.inventory.limits, change.migration);
-        let (statements, kind) = match change.kind {
-            AppliedKind::Applied => (without_mark(&migration.sql), "applied"),
-            AppliedKind::Baseline => ("", "baseline"),
-        };
-        let more = [
-            at.database().owner.as_deref().unwrap_or("none"),
-            &millis(limits.lock_timeout),
-            &millis(limits.migration),
-            &migration.version,
-            &migration.name,
-            &migration.sha256,
-            history::phase_name(migration.phase),
-            change.run,
-            kind,
-        ];
-        Cmd::mutate("db.migrate", script!("blockers.sh", "migrate.sh"), args(at, more))
+        Cmd::mutate("db.migrate", script!("blockers.sh", "migrate.sh"), args(at, shared::change_words(at, change)))
             .run_as(&at.database().os_user)
-            .deadline(limits.migration.duration())
-            .stdin(Stdin::Bytes(format!("{OPEN}{statements}{CLOSE}").into_bytes()))
+            .deadline(at.inventory.limits.migration.duration())
+            .stdin(Stdin::Bytes(format!("{OPEN}{}{CLOSE}", shared::statements(change)).into_bytes()))
     }
 
     fn migration_error(&self, change: &Change<'_>, error: RemoteError) -> anyhow::Error {
@@ -137,20 +112,12 @@ impl Migrations for OpenGauss {
     }
 
     fn revert(&self, at: At<'_>, reversal: &Reversal<'_>) -> Cmd {
-        let limits = &at.inventory.limits;
-        let more = [
-            at.database().owner.as_deref().unwrap_or("none"),
-            &millis(limits.lock_timeout),
-            &millis(limits.migration),
-            &reversal.row.version,
-            &reversal.row.phase,
-            reversal.row.run.as_deref().unwrap_or_default(),
-            &reversal.down.name,
-        ];
-        Cmd::mutate("db.revert", script!("blockers.sh", "revert.sh"), args(at, more))
+        Cmd::mutate("db.revert", script!("blockers.sh", "revert.sh"), args(at, shared::reversal_words(at, reversal)))
             .run_as(&at.database().os_user)
-            .deadline(limits.migration.duration())
-            .stdin(Stdin::Bytes(format!("{OPEN_BACK}{}{CLOSE_BACK}", without_mark(&reversal.down.sql)).into_bytes()))
+            .deadline(at.inventory.limits.migration.duration())
+            .stdin(Stdin::Bytes(
+                format!("{OPEN_BACK}{}{CLOSE_BACK}", shared::without_mark(&reversal.down.sql)).into_bytes(),
+            ))
     }
 
     fn reversal_error(&self, reversal: &Reversal<'_>, error: RemoteError) -> anyhow::Error {

@@ -31,7 +31,7 @@ impl Archives for PostgreSql {
         let more = [dir.as_str(), set, at.node.peer_address(), &at.database().replication_user];
         Cmd::mutate(
             "db.base-backup",
-            script!("../shared/set.sh", "../shared/gently.sh", "base-backup.sh"),
+            script!("../scripts/set.sh", "../scripts/gently.sh", "base-backup.sh"),
             args(at, more),
         )
         .deadline(long(at))
@@ -40,7 +40,7 @@ impl Archives for PostgreSql {
     fn backup_look(&self, at: At<'_>, set: &str) -> Cmd {
         Cmd::read(
             "db.backup-look",
-            script!("../shared/set.sh", "../shared/backup-look.sh"),
+            script!("../scripts/set.sh", "../scripts/backup-look.sh"),
             args(at, [&at.inventory.backup.dir, set]),
         )
     }
@@ -50,7 +50,7 @@ impl Archives for PostgreSql {
     }
 
     fn place_look(&self, at: At<'_>) -> Cmd {
-        Cmd::read("db.place-look", script!("../shared/place.sh", "../shared/place-look.sh"), server_args(at))
+        Cmd::read("db.place-look", script!("../scripts/place.sh", "../scripts/place-look.sh"), server_args(at))
     }
 
     fn read_places(&self, text: &str) -> Result<Places> {
@@ -59,9 +59,9 @@ impl Archives for PostgreSql {
 
     fn unpack(&self, at: At<'_>, set: &str, run: &str, bytes: u64) -> Cmd {
         let script = script!(
-            "../shared/set.sh",
-            "../shared/gently.sh",
-            "../shared/place.sh",
+            "../scripts/set.sh",
+            "../scripts/gently.sh",
+            "../scripts/place.sh",
             "private.sh",
             "archive.sh",
             "unpack.sh"
@@ -72,18 +72,19 @@ impl Archives for PostgreSql {
 
     fn halt(&self, at: At<'_>) -> Cmd {
         let more = [at.database().unit.as_str(), &stop_seconds(at)];
-        Cmd::mutate("db.halt", script!("../shared/place.sh", "halt-server.sh", "halt.sh"), args(at, more))
+        Cmd::mutate("db.halt", script!("../scripts/place.sh", "halt-server.sh", "halt.sh"), args(at, more))
             .deadline(short(at))
     }
 
     fn restore(&self, at: At<'_>, run: &str) -> Cmd {
         let more = [at.database().unit.as_str(), &stop_seconds(at), run];
-        Cmd::mutate("db.restore", script!("../shared/place.sh", "halt-server.sh", "restore.sh"), args(at, more))
+        Cmd::mutate("db.restore", script!("../scripts/place.sh", "halt-server.sh", "restore.sh"), args(at, more))
             .deadline(short(at))
     }
 
     fn rebuild(&self, at: At<'_>, primary: &Node, run: &str, bytes: u64) -> Cmd {
-        let script = script!("../shared/gently.sh", "../shared/place.sh", "halt-server.sh", "private.sh", "rebuild.sh");
+        let script =
+            script!("../scripts/gently.sh", "../scripts/place.sh", "halt-server.sh", "private.sh", "rebuild.sh");
         let database = at.database();
         let more = [
             database.unit.as_str(),
@@ -98,18 +99,22 @@ impl Archives for PostgreSql {
     }
 
     fn discard(&self, at: At<'_>) -> Cmd {
-        Cmd::mutate("db.discard", script!("../shared/place.sh", "private.sh", "../shared/discard.sh"), server_args(at))
-            .deadline(long(at))
+        Cmd::mutate(
+            "db.discard",
+            script!("../scripts/place.sh", "private.sh", "../scripts/discard.sh"),
+            server_args(at),
+        )
+        .deadline(long(at))
     }
 
     fn drill(&self, at: At<'_>, set: &str, run: &str, bytes: u64) -> Cmd {
-        let script = script!("../shared/set.sh", "../shared/gently.sh", "private.sh", "archive.sh", "drill.sh");
+        let script = script!("../scripts/set.sh", "../scripts/gently.sh", "private.sh", "archive.sh", "drill.sh");
         let more = [&at.inventory.backup.dir, set, run, &bytes.to_string(), at.node.name.as_str()];
         Cmd::mutate("db.drill", script, args(at, more)).deadline(long(at))
     }
 
     fn drill_look(&self, at: At<'_>, set: &str, run: &str) -> Cmd {
-        Cmd::read("db.drill-look", script!("../shared/drill-look.sh"), args(at, [&at.inventory.backup.dir, set, run]))
+        Cmd::read("db.drill-look", script!("../scripts/drill-look.sh"), args(at, [&at.inventory.backup.dir, set, run]))
     }
 
     fn read_drill(&self, text: &str) -> Result<Option<DrillRecord>> {
