@@ -109,6 +109,11 @@ pub(crate) trait Engine: Migrations + Archives {
     /// Reads it.
     fn read_progress(&self, text: &str) -> Result<Progress>;
 
+    /// Asks how large each table is; `None`: this engine is not asked.
+    fn table_sizes(&self, _at: At<'_>) -> Option<Cmd> {
+        None
+    }
+
     /// Writes a checkpoint; may take long.
     fn checkpoint(&self, at: At<'_>) -> Cmd;
 

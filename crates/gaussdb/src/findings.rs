@@ -11,7 +11,7 @@ use crate::{
     DatabaseFacts, Lsn,
     engine::engine_of,
     facts::{Gauss, Login, Manager, Server},
-    history,
+    history, schema,
 };
 
 type Nodes<'a> = [(&'a NodeName, DatabaseFacts)];
@@ -21,7 +21,7 @@ fn pre4(id: &str, good: bool, expected: impl Into<String>, found: impl Into<Stri
 }
 
 /// Every id that [`all`] answers.
-pub(crate) const CHECKS: [Check; 23] = [
+pub(crate) const CHECKS: [Check; 24] = [
     Check::new("database.readable", "PRE-4", "what the database says of itself can be read"),
     Check::new("database.mode", "PRE-4", "a mode of openGauss or GaussDB that this version knows").never_waived(),
     Check::new("database.manager", "PRE-4", "a cluster manager that runs, where there is one").never_waived(),
@@ -45,6 +45,7 @@ pub(crate) const CHECKS: [Check; 23] = [
     Check::new("database.paused", "PRE-4", "replay is not paused"),
     Check::new("database.delay", "PRE-4", "no delay before the standby replays"),
     Check::new("database.migrations", "UPG-2", "the package's migrations can run"),
+    schema::CHECK,
 ];
 
 /// Everything that follows from the facts of all nodes.

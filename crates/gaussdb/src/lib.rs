@@ -1,8 +1,8 @@
 //! The replicated database: facts, schema migrations, switchover, full backup and the way back behind one interface.
 //!
-//! Owns [`DatabaseSubject`] (PRE-4), the actions `db.*`, and the `Engine` interface with its tools. There is one
-//! for PostgreSQL and one for openGauss and GaussDB; [`gauss`] reads what the tools of the latter print. It must not know VIPs,
-//! services or packages, nor the order of an upgrade.
+//! Owns [`DatabaseSubject`] (PRE-4, and what `sql-lint` says of a package's migrations, PRE-9), the actions `db.*`, and
+//! the `Engine` interface with its tools. There is one for PostgreSQL and one for openGauss and GaussDB; [`gauss`] reads what
+//! the tools of the latter print. It must not know VIPs, services or packages, nor the order of an upgrade.
 
 mod backup;
 mod checkpoint;
@@ -29,6 +29,7 @@ mod relax;
 mod replay;
 mod restore;
 mod revert;
+mod schema;
 mod shared;
 mod sql;
 mod subject;
@@ -48,6 +49,7 @@ pub use facts::{
 pub use lsn::{InvalidLsn, Lsn};
 pub use price::{Price, price};
 pub use revert::revertible;
+pub use schema::{Script, dialect, scripts, table_sizes};
 pub use subject::{DatabaseSubject, backup_source, primary_node};
 pub use write::{Write, WriteSubject};
 

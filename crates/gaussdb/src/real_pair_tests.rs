@@ -10,6 +10,7 @@ mod client;
 mod plans;
 mod revert;
 mod rig;
+mod sizes;
 mod way_back;
 
 use rollup_engine::End;

@@ -1,7 +1,6 @@
 //! What of a migration cannot run as one transaction. Pure.
-//!
-//! Not a parser: it knows quotes, comments, brackets and the words at the start of a statement, which is what it takes
-//! to find the statements' ends and not to be fooled by text inside a string.
+
+use sql_lint::{Dialect, split, transaction_rule};
 
 /// One thing in a migration that this version does not run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,208 +13,29 @@ pub(crate) struct Refusal {
     pub(crate) why: &'static str,
 }
 
-const META: &str = "a command of psql is not SQL, and could end the transaction or read files";
-const INPUT: &str = "its data would come from the connection that carries the migration";
-const CONTROL: &str = "each migration is one transaction, together with its row of history";
-const OUTSIDE: &str = "it cannot run inside a transaction";
-const OPEN: &str = "what follows would be swallowed";
-
-/// Everything in this text that is refused.
+/// Everything in this text that is refused, in its order.
 pub(crate) fn refuse(sql: &str) -> Vec<Refusal> {
-    let mut scanner = Scanner {
-        chars: sql.chars().collect(),
-        at: 0,
-        line: 1,
-        words: Vec::new(),
-        first_line: 1,
-        brackets: 0,
-        bodies: 0,
-        refusals: Vec::new(),
-    };
-    scanner.run();
-    scanner.refusals
-}
-
-struct Scanner {
-    chars: Vec<char>,
-    at: usize,
-    line: usize,
-    /// The words of the statement so far, in upper case.
-    words: Vec<String>,
-    first_line: usize,
-    brackets: usize,
-    /// Depth of `BEGIN ATOMIC … END` and of `CASE … END` inside it.
-    bodies: usize,
-    refusals: Vec<Refusal>,
-}
-
-fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || c == '_' || c == '$'
-}
-
-impl Scanner {
-    fn peek(&self, ahead: usize) -> Option<char> {
-        self.chars.get(self.at + ahead).copied()
-    }
-
-    fn next(&mut self) -> Option<char> {
-        let c = self.peek(0)?;
-        self.at += 1;
-        if c == '\n' {
-            self.line += 1;
-        }
-        Some(c)
-    }
-
-    fn refuse(&mut self, line: usize, found: impl Into<String>, why: &'static str) {
-        self.refusals.push(Refusal { line, found: found.into(), why });
-    }
-
-    fn run(&mut self) {
-        while let Some(c) = self.next() {
-            match c {
-                '-' if self.peek(0) == Some('-') => while self.next().is_some_and(|c| c != '\n') {},
-                '/' if self.peek(0) == Some('*') => self.block_comment(),
-                '\'' => self.quoted('\'', false),
-                '"' => {
-                    self.word_starts(String::new());
-                    self.quoted('"', false);
-                }
-                '$' => self.dollar(),
-                '\\' => {
-                    let rest: String = self.chars[self.at..].iter().take_while(|c| !c.is_whitespace()).collect();
-                    self.refuse(self.line, format!("\\{rest}"), META);
-                    while self.peek(0).is_some_and(|c| c != '\n') {
-                        self.at += 1;
-                    }
-                }
-                '(' | '[' => self.brackets += 1,
-                ')' | ']' => self.brackets = self.brackets.saturating_sub(1),
-                ';' if self.brackets == 0 && self.bodies == 0 => self.statement(),
-                c if is_word(c) => self.word(c),
-                _ => {}
-            }
-        }
-        self.statement();
-    }
-
-    fn block_comment(&mut self) {
-        let began = self.line;
-        let mut depth = 1;
-        self.at += 1;
-        while depth > 0 {
-            match (self.next(), self.peek(0)) {
-                (Some('/'), Some('*')) => {
-                    self.at += 1;
-                    depth += 1;
-                }
-                (Some('*'), Some('/')) => {
-                    self.at += 1;
-                    depth -= 1;
-                }
-                (Some(_), _) => {}
-                (None, _) => return self.refuse(began, "a comment without its end", OPEN),
-            }
+    let dialect = Dialect::Postgresql;
+    let parts = split(sql, dialect);
+    let mut refused: Vec<(usize, String, &'static str)> = Vec::new();
+    for statement in &parts.statements {
+        if let Some(rule) = transaction_rule(statement, dialect) {
+            let shown = statement.words.iter().take(4).map(String::as_str).collect::<Vec<_>>().join(" ");
+            refused.push((statement.range.start, shown, rule.about));
         }
     }
-
-    /// After the opening quote. A doubled quote closes and opens again, which comes to the same.
-    fn quoted(&mut self, quote: char, escapes: bool) {
-        let began = self.line;
-        loop {
-            match self.next() {
-                Some('\\') if escapes => drop(self.next()),
-                Some(c) if c == quote && escapes && self.peek(0) == Some(quote) => self.at += 1,
-                Some(c) if c == quote => return,
-                Some(_) => {}
-                None => return self.refuse(began, format!("a {quote} without its end"), OPEN),
-            }
-        }
+    for command in &parts.commands {
+        let word = sql[command.clone()].split_whitespace().next().unwrap_or_default();
+        refused.push((
+            command.start,
+            word.to_owned(),
+            "a command of psql is not SQL, and could end the transaction or read files",
+        ));
     }
-
-    /// After a `$` that does not belong to a word: `$tag$ … $tag$`, or a parameter such as `$1`.
-    fn dollar(&mut self) {
-        let tag: Vec<char> = self.chars[self.at..].iter().copied().take_while(|c| is_word(*c) && *c != '$').collect();
-        let opens = self.peek(tag.len()) == Some('$') && !tag.first().is_some_and(char::is_ascii_digit);
-        if !opens {
-            return;
-        }
-        let began = self.line;
-        let mark: Vec<char> = [&['$'], tag.as_slice(), &['$']].concat();
-        self.at += tag.len() + 1;
-        while !self.chars[self.at..].starts_with(&mark) {
-            if self.next().is_none() {
-                return self.refuse(began, format!("a {} without its end", mark.iter().collect::<String>()), OPEN);
-            }
-        }
-        self.at += mark.len();
-    }
-
-    fn word(&mut self, first: char) {
-        let mut word = String::from(first);
-        while let Some(c) = self.peek(0).filter(|c| is_word(*c)) {
-            word.push(c);
-            self.at += 1;
-        }
-        if word.eq_ignore_ascii_case("e") && self.peek(0) == Some('\'') {
-            self.at += 1;
-            return self.quoted('\'', true);
-        }
-        let word = word.to_uppercase();
-        if self.in_routine() {
-            match word.as_str() {
-                "BEGIN" => self.bodies += 1,
-                "CASE" if self.bodies > 0 => self.bodies += 1,
-                "END" => self.bodies = self.bodies.saturating_sub(1),
-                _ => {}
-            }
-        }
-        self.word_starts(word);
-    }
-
-    fn word_starts(&mut self, word: String) {
-        if self.words.is_empty() {
-            self.first_line = self.line;
-        }
-        self.words.push(word);
-    }
-
-    /// Inside `CREATE [OR REPLACE] FUNCTION | PROCEDURE`, where a body may hold statements.
-    fn in_routine(&self) -> bool {
-        let kind = |word: &String| word == "FUNCTION" || word == "PROCEDURE";
-        self.words.first().is_some_and(|word| word == "CREATE") && self.words.iter().take(4).any(kind)
-    }
-
-    /// At the end of a statement.
-    fn statement(&mut self) {
-        self.bodies = 0;
-        let words = std::mem::take(&mut self.words);
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        if let Some(why) = judge(&words) {
-            let shown = words.iter().take(4).copied().collect::<Vec<_>>().join(" ");
-            self.refuse(self.first_line, shown, why);
-        }
-    }
-}
-
-fn judge(words: &[&str]) -> Option<&'static str> {
-    match words {
-        ["ROLLBACK", rest @ ..] if rest.contains(&"TO") => None,
-        ["BEGIN" | "COMMIT" | "END" | "ROLLBACK" | "ABORT", ..] | ["START" | "PREPARE", "TRANSACTION", ..] => {
-            Some(CONTROL)
-        }
-        ["COPY", ..] if words.windows(2).any(|pair| pair == ["FROM", "STDIN"]) => Some(INPUT),
-        ["REFRESH", ..] => None,
-        ["VACUUM", ..]
-        | ["CLUSTER"]
-        | ["ALTER", "SYSTEM", ..]
-        | ["CREATE" | "DROP", "DATABASE" | "TABLESPACE" | "SUBSCRIPTION", ..]
-        | ["REINDEX", "DATABASE" | "SYSTEM" | "SCHEMA", ..] => Some(OUTSIDE),
-        ["CREATE" | "DROP" | "REINDEX" | "ALTER", ..] if words.iter().take(12).any(|w| *w == "CONCURRENTLY") => {
-            Some(OUTSIDE)
-        }
-        _ => None,
-    }
+    refused.extend(parts.open.map(|open| (open.at, open.what, "what follows would be swallowed")));
+    refused.sort_by_key(|(at, ..)| *at);
+    let line = |at: usize| sql[..at].matches('\n').count() + 1;
+    refused.into_iter().map(|(at, found, why)| Refusal { line: line(at), found, why }).collect()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use rollup_model::{Check, Facts, Finding, Inventory, NodeName, Severity, invento
 use crate::{
     DatabaseFacts,
     engine::{At, engine_of},
-    findings,
+    findings, schema,
 };
 
 /// The database of each node (PRE-4).
@@ -31,7 +31,9 @@ impl Subject for DatabaseSubject {
 
     fn findings(&self, cx: &FindingCx<'_>) -> Vec<Finding> {
         let nodes: Vec<_> = cx.each(self);
-        findings::all(cx, &nodes)
+        let mut found = findings::all(cx, &nodes);
+        found.extend(schema::finding(cx, &nodes));
+        found
     }
 
     fn checks(&self) -> &'static [Check] {

@@ -271,6 +271,33 @@ pub struct Migration {
     pub down: Option<DownMigration>,
 }
 
+impl Migration {
+    /// Whether every version that a package may replace has this schema change already, so that no upgrade by it runs it.
+    /// Never of a contract migration: a version may well be installed whose contract part waits for the operator.
+    pub fn is_settled(&self, from_versions: &[String]) -> bool {
+        let numbers = |version: &str| -> Option<Vec<u64>> {
+            let mut numbers: Vec<u64> = version.split('.').map(|part| part.parse().ok()).collect::<Option<_>>()?;
+            while numbers.last() == Some(&0) {
+                numbers.pop();
+            }
+            Some(numbers)
+        };
+        // The oldest that fits `1.*` is 1.
+        let oldest = |pattern: &String| numbers(pattern.strip_suffix(".*").unwrap_or(pattern));
+        let has_it =
+            |pattern| matches!((oldest(pattern), numbers(&self.version)), (Some(from), Some(own)) if own <= from);
+        self.phase == MigrationPhase::Expand && !from_versions.is_empty() && from_versions.iter().all(has_it)
+    }
+
+    /// Its path in a package.
+    pub fn path(&self) -> String {
+        match self.phase {
+            MigrationPhase::Expand => format!("migrations/{}", self.name),
+            MigrationPhase::Contract => format!("migrations/contract/{}", self.name),
+        }
+    }
+}
+
 /// What takes one schema change back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -332,5 +359,25 @@ mod tests {
         for other in ["/opt/orders/currently/a", "/etc/systemd/system/orders.service"] {
             assert_eq!((layout.place(other).as_str(), layout.counterpart(other).as_str()), (other, other));
         }
+    }
+
+    #[test]
+    fn a_change_that_every_older_version_has_is_settled_db_5() {
+        let migration = |version: &str, phase| Migration {
+            version: version.to_owned(),
+            name: String::new(),
+            phase,
+            sha256: String::new(),
+            sql: String::new(),
+            down: None,
+        };
+        let settled = |version: &str, from: &[&str]| {
+            let from: Vec<_> = from.iter().map(|from| (*from).to_owned()).collect();
+            migration(version, MigrationPhase::Expand).is_settled(&from)
+        };
+        assert!(settled("1.0.0", &["1.*"]) && settled("1.0.0", &["2.1", "1.0"]) && settled("0.9", &["1.0.0"]));
+        assert!(!settled("1.2.0", &["1.*"]) && !settled("2.0.0", &["1.0.0", "2.0.0"]), "an older one may be installed");
+        assert!(!settled("1.0.0", &[]) && !settled("1.0.0", &["*"]) && !settled("1.0.0", &["1.0.0-rc.1"]));
+        assert!(!migration("1.0.0", MigrationPhase::Contract).is_settled(&["2.0.0".to_owned()]));
     }
 }
