@@ -4,6 +4,7 @@
 
 mod health;
 mod init;
+mod lint;
 mod packages;
 mod precheck;
 

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rollup_model::plan::hex;
+use rollup_model::{plan::hex, release::Migration};
 use sha2::{Digest, Sha256};
 use tar::{EntryType, Header};
 
@@ -34,6 +34,23 @@ pub struct Built {
     pub files: usize,
 }
 
+/// The manifest and the migrations of a directory that has the layout of a package; nothing else of it is read.
+///
+/// # Errors
+/// Where [`build`] would refuse the same for one of them.
+pub fn survey(directory: &Path) -> Result<(Manifest, Vec<Migration>), PackageError> {
+    let mut files = BTreeMap::new();
+    collect(directory, "", &mut files)?;
+    let (mut entries, mut texts) = (BTreeMap::new(), BTreeMap::new());
+    for (name, path) in &files {
+        if is_text(name)? {
+            entries.insert(name.clone(), digest(path)?);
+            texts.insert(name.clone(), fs::read(path).map_err(PackageError::file("read", path))?);
+        }
+    }
+    Ok((manifest(&texts)?, migration::collect(&entries, &texts)?))
+}
+
 /// Builds a package from a directory that has the layout of a package; `out` ends in `.tar.gz` or `.tar.zst`.
 ///
 /// `SHA256SUMS` is computed; one that lies in the directory is ignored. `out` is replaced only by a complete package.
@@ -49,14 +66,11 @@ pub fn build(directory: &Path, out: &Path) -> Result<Built, PackageError> {
     let mut texts = BTreeMap::new();
     for (name, path) in &files {
         entries.insert(name.clone(), digest(path)?);
-        if matches!(name::place(name)?, Place::Manifest | Place::Migration | Place::ContractMigration) {
+        if is_text(name)? {
             texts.insert(name.clone(), fs::read(path).map_err(PackageError::file("read", path))?);
         }
     }
-    let manifest = texts.get(MANIFEST).ok_or(PackageError::Missing { entry: MANIFEST })?;
-    let manifest =
-        String::from_utf8(manifest.clone()).map_err(|_| PackageError::NotText { entry: MANIFEST.to_owned() })?;
-    Manifest::parse(&manifest)?.check(&entries, Shape::Package, Destinations::Anywhere)?;
+    manifest(&texts)?.check(&entries, Shape::Package, Destinations::Anywhere)?;
     migration::collect(&entries, &texts)?;
 
     // Beside the target, so that it can be renamed; hidden, so that no pattern for packages picks it up.
@@ -72,6 +86,17 @@ pub fn build(directory: &Path, out: &Path) -> Result<Built, PackageError> {
         let _removed = fs::remove_file(&partial);
     }
     done
+}
+
+/// Whether a file is read, and not only packed.
+fn is_text(name: &str) -> Result<bool, PackageError> {
+    Ok(matches!(name::place(name)?, Place::Manifest | Place::Migration | Place::ContractMigration))
+}
+
+fn manifest(texts: &BTreeMap<String, Vec<u8>>) -> Result<Manifest, PackageError> {
+    let manifest = texts.get(MANIFEST).ok_or(PackageError::Missing { entry: MANIFEST })?;
+    let text = String::from_utf8(manifest.clone()).map_err(|_| PackageError::NotText { entry: MANIFEST.to_owned() })?;
+    Manifest::parse(&text)
 }
 
 fn compression(out: &Path) -> Result<Compression, PackageError> {

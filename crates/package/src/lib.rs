@@ -29,7 +29,7 @@ mod version;
 use rollup_engine::Registry;
 use rollup_model::plan::Impact;
 
-pub use build::{Built, build};
+pub use build::{Built, build, survey};
 pub use clean::Clean;
 pub use distribute::Distribute;
 pub use error::PackageError;

@@ -1,5 +1,6 @@
 //! What can be typed.
 
+mod database;
 mod packages;
 
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rollup_model::{Lane, NodeName, PhaseId, RunId, StepId};
 
+pub(crate) use database::{Db, DialectArgument, LintArguments, LintFormat};
 pub(crate) use packages::{NewPassword, Pkg};
 
 use crate::typed::quoted_option;
@@ -145,7 +147,7 @@ pub(crate) enum Command {
     Vip(Vip),
     /// The replicated database
     #[command(subcommand)]
-    Db(Show),
+    Db(Db),
     /// The config sync
     #[command(subcommand)]
     Sync(Show),

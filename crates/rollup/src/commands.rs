@@ -6,10 +6,10 @@ use rollup_ui::pages;
 
 use crate::{
     backups,
-    cli::{Cli, Command, Running, Runs, UpgradeArguments},
+    cli::{Cli, Command, Db, Running, Runs, UpgradeArguments},
     confirm::confirm,
     exit::{self, Ended, Exit},
-    finalize, health, packages,
+    finalize, health, lint, packages,
     planning::plan_upgrade,
     precheck, running,
     screen::Screen,
@@ -72,7 +72,8 @@ pub(crate) async fn run(cli: &Cli, screen: &Screen) -> Ended {
         Command::Unlock { run, reason, yes } => unlock(&site()?, run, reason, *yes, screen).await,
         Command::Health(asked) => health::run(&cli.global, asked, screen).await,
         Command::Vip(command) => vip::run(&site()?, &store()?, command, screen).await,
-        Command::Db(_) => show::subject(&site()?, "database", screen).await,
+        Command::Db(Db::Status) => show::subject(&site()?, "database", screen).await,
+        Command::Db(Db::Lint(asked)) => lint::lint(cli, asked, screen).await,
         Command::Sync(_) => show::subject(&site()?, "sync", screen).await,
         Command::Pkg(pkg) => packages::run(cli, pkg, screen).await,
     }

@@ -9,6 +9,7 @@ mod exit;
 mod finalize;
 mod health;
 mod init;
+mod lint;
 mod packages;
 mod planning;
 mod precheck;

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use package::{Listing, SecretFile};
-use rollup_model::{NodeName, Release, inventory::PackagePolicy, release::HookPoint};
+use rollup_model::{Inventory, NodeName, Release, inventory::PackagePolicy, release::HookPoint};
 use rollup_remote::ReadOnly;
 use rollup_ui::{bytes, pages};
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ use service::{Change, Difference};
 use crate::{
     cli::{Cli, Pkg},
     exit::{self, Ended, Exit},
+    lint,
     planning::{Origin, read_accepted, read_archive, read_package, refused},
     screen::Screen,
     site::{self, Site},
@@ -52,7 +53,8 @@ pub(crate) async fn run(cli: &Cli, pkg: &Pkg, screen: &Screen) -> Ended {
             let text = format!("{}: {} signed with key {id}\n", signature.display(), file.display());
             say(&json!({ "archive": file, "signature": signature, "key": id }), &text, screen)
         }
-        Pkg::Build { dir, output } => {
+        Pkg::Build { dir, output, dialect } => {
+            lint::before_build(cli, dir, *dialect, screen).await?;
             let (dir, output) = (dir.clone(), output.clone());
             let built = blocking(move || package::build(&dir, &output)).await?;
             let package::Built { archive, files, size, sha256 } = &built;
@@ -163,7 +165,7 @@ fn row(file: &Difference) -> Vec<String> {
 }
 
 /// Work that reads or computes for seconds, off the threads that must answer.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, package::PackageError> + Send + 'static,
 ) -> Result<T, Exit> {
     tokio::task::spawn_blocking(work).await.map_err(|error| Exit::from(anyhow::Error::from(error)))?.map_err(refused)
@@ -178,19 +180,24 @@ fn say(document: &Value, text: &str, screen: &Screen) -> Ended {
 }
 
 /// Every package that is one.
-fn anything() -> PackagePolicy {
+pub(crate) fn anything() -> PackagePolicy {
     PackagePolicy { allow_unsigned: true, allowed_destinations: vec!["/".to_owned()], ..PackagePolicy::default() }
+}
+
+/// The inventory where there is one. Where packages are built there may be none; one that is named must be there.
+pub(crate) fn inventory(cli: &Cli, screen: &Screen) -> Result<Option<Inventory>, Exit> {
+    let file = &cli.global.inventory;
+    if file.as_os_str() == "rollup.toml" && !file.exists() {
+        return Ok(None);
+    }
+    site::read(file, screen.color()).map(Some)
 }
 
 /// What a package is held against: keys that were named, else the inventory.
 fn policy(cli: &Cli, keys: &[String], screen: &Screen) -> Result<PackagePolicy, Exit> {
-    let inventory = &cli.global.inventory;
-    // Where packages are built there may be no inventory; one that is named must be there.
-    let none = inventory.as_os_str() == "rollup.toml" && !inventory.exists();
-    let mut policy = match none {
-        true => anything(),
-        false => site::read(inventory, screen.color())?.package,
-    };
+    let inventory = inventory(cli, screen)?;
+    let none = inventory.is_none();
+    let mut policy = inventory.map_or_else(anything, |inventory| inventory.package);
     if !keys.is_empty() {
         policy.trusted_keys = keys.iter().map(|key| public_key(key)).collect::<Result<_, _>>()?;
         policy.allow_unsigned = false;

@@ -15,6 +15,9 @@ pub(crate) enum Pkg {
         /// The archive to write; `.tar.gz` or `.tar.zst`
         #[arg(long, short = 'o', value_name = "FILE")]
         output: PathBuf,
+        /// Which server its migrations are for [default: the inventory's `database.engine`, else postgresql]
+        #[arg(long)]
+        dialect: Option<super::DialectArgument>,
     },
     /// Show what a package holds
     Inspect {
