@@ -7,6 +7,7 @@ mod by_hand;
 mod cutover;
 mod distribute;
 mod figures;
+mod lint;
 
 use std::{
     fs,
@@ -33,6 +34,8 @@ enum What {
     Cutover(cutover::Arguments),
     /// A package on its way to both nodes against `scp` of it and `rsync -a` of what is in it.
     Distribute(distribute::Arguments),
+    /// How fast `rollup db lint` reads; needs no lab.
+    Lint(lint::Arguments),
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -40,6 +43,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         What::Backup(arguments) => backup::run(arguments),
         What::Cutover(arguments) => cutover::run(arguments),
         What::Distribute(arguments) => distribute::run(arguments),
+        What::Lint(arguments) => lint::run(arguments),
     }
 }
 

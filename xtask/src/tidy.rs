@@ -14,12 +14,13 @@ use serde_json::Value;
 const MAY: &[(&str, &[&str])] = &[
     ("rollup-model", &[]),
     ("rollup-remote", &[]),
+    ("sql-lint", &[]),
     ("rollup-engine", &["rollup-model", "rollup-remote"]),
     ("precheck", DOMAIN),
     ("backup", DOMAIN),
     ("keepalived", DOMAIN),
     ("rsync-ctl", DOMAIN),
-    ("gaussdb", DOMAIN),
+    ("gaussdb", &["rollup-model", "rollup-remote", "rollup-engine", "sql-lint"]),
     ("health", DOMAIN),
     ("package", DOMAIN),
     ("service", DOMAIN),
@@ -39,6 +40,7 @@ const MAY: &[(&str, &[&str])] = &[
             "health",
             "package",
             "service",
+            "sql-lint",
         ],
     ),
     (
