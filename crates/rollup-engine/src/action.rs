@@ -183,6 +183,12 @@ impl<'a> Cx<'a> {
     }
 }
 
+/// Why a change was not made: somebody else was in its way, and it has left nothing behind. It is tried again, at growing
+/// distances, for as long as one try may take (`Policy.attempt_timeout`); that counts as one try.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Busy(pub String);
+
 /// What a change may use.
 pub struct ApplyCx<'a> {
     pub(crate) cx: Cx<'a>,

@@ -79,7 +79,8 @@ impl Engine {
     }
 
     async fn go(&self, plan: &Plan, prior: &RunState, options: &Options) -> Result<End> {
-        let runner = Runner { plan, registry: &self.registry, hosts: &self.hosts, recorder: &self.recorder };
+        let runner =
+            Runner { plan, registry: &self.registry, hosts: &self.hosts, recorder: &self.recorder, stop: &self.stop };
         let began = Instant::now();
         let mut deadlines: BTreeMap<PhaseId, Instant> = BTreeMap::new();
         let mut phase = None;

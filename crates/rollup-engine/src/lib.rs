@@ -15,7 +15,7 @@ mod silence;
 mod step;
 mod stop;
 
-pub use action::{Action, ApplyCx, Cx, Forecast, State};
+pub use action::{Action, ApplyCx, Busy, Cx, Forecast, State};
 pub use engine::{End, Engine, Options};
 pub use gather::{
     AnySubject, Examined, FindingCx, Moment, Probe, Stage, Subject, asked, examine, examine_settled, gather,

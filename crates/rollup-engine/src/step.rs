@@ -11,7 +11,7 @@ use rollup_remote::{Job, RemoteError, quiet};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::{Action, ApplyCx, Cx, Hosts, Recorder, Registry, State};
+use crate::{Action, ApplyCx, Busy, Cx, Hosts, Recorder, Registry, State, Stop};
 
 /// Everything a step needs from its run.
 pub(crate) struct Runner<'a> {
@@ -19,6 +19,7 @@ pub(crate) struct Runner<'a> {
     pub(crate) registry: &'a Registry,
     pub(crate) hosts: &'a Hosts,
     pub(crate) recorder: &'a Recorder,
+    pub(crate) stop: &'a Stop,
 }
 
 /// Why a step did not reach its aim.
@@ -40,6 +41,9 @@ const REACH: Duration = Duration::from_secs(30);
 
 /// How often a change whose end was not seen is looked at and done again without counting as a try.
 const LOST_AT_MOST: u32 = 3;
+
+/// The longest pause before a change that somebody was in the way of is tried again.
+const BUSY_PAUSE: Duration = Duration::from_secs(30);
 
 /// Whether a change ended without its end being seen. What became of it is asked of the node, never of the connection.
 fn is_lost(error: &anyhow::Error) -> bool {
@@ -147,7 +151,8 @@ impl Runner<'_> {
         mut before: Option<Value>,
     ) -> Result<(Outcome, Value), Failure> {
         let policy = &step.policy;
-        let (mut attempt, mut lost, mut begun) = (0, 0, false);
+        let (mut attempt, mut lost, mut busy, mut begun) = (0, 0, 0, false);
+        let patience = Instant::now() + policy.attempt_timeout.duration();
         loop {
             let seen = match self.look(action, step, before.as_ref(), REACH).await? {
                 State::Done { evidence } => {
@@ -174,21 +179,40 @@ impl Runner<'_> {
             };
             // A change whose end was not seen is no failed try: the nodes are quiet now, so the next look says what is
             // so, and what is still needed is done at once. Waiting here could leave the pair without a writer.
-            let at_once = is_lost(&failure.error) && lost < LOST_AT_MOST;
-            if at_once {
+            let backoff = policy.backoff.duration();
+            let wait = if is_lost(&failure.error) && lost < LOST_AT_MOST {
                 lost += 1;
+                Duration::ZERO
+            } else if failure.error.is::<Busy>() {
+                let wait = backoff.saturating_mul(1 << busy.min(10)).min(BUSY_PAUSE);
+                if Instant::now() + wait >= patience || self.stop.asked() {
+                    return Err(failure);
+                }
+                busy += 1;
+                wait
             } else {
                 attempt += 1;
                 if attempt >= policy.attempts {
                     return Err(failure);
                 }
-            }
-            let error = format!("{:#}", failure.error);
-            let retried = Event::StepRetried { step: step.id.clone(), attempt: attempt + lost, error };
+                backoff
+            };
+            let retried = Event::StepRetried {
+                step: step.id.clone(),
+                attempt: attempt + lost + busy,
+                error: format!("{:#}", failure.error),
+                pause_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+            };
             self.recorder.record(retried).await.map_err(JournalLost::wrap)?;
-            if !at_once {
-                pause(policy.backoff.duration()).await;
-            }
+            self.pause_unless_stopped(wait).await;
+        }
+    }
+
+    /// A wish to stop is heard in a long pause, too: the next try is then the last.
+    async fn pause_unless_stopped(&self, wait: Duration) {
+        let end = Instant::now() + wait;
+        while Instant::now() < end && !self.stop.asked() {
+            pause(end.saturating_duration_since(Instant::now()).min(Duration::from_secs(1))).await;
         }
     }
 

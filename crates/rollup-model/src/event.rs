@@ -56,6 +56,9 @@ pub enum Event {
         attempt: u32,
         /// Why.
         error: String,
+        /// The pause before the next try, in milliseconds.
+        #[serde(default)]
+        pause_ms: u64,
     },
     /// What the step is doing now. Shown, never kept.
     StepProgress {

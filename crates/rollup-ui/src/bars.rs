@@ -201,12 +201,12 @@ impl<T: TermLike> Inner<T> {
                 }
                 lines
             }
-            Event::StepRetried { step, attempt, error } => {
-                let attempts = plan.step(step).map_or(*attempt, |step| step.policy.attempts);
+            Event::StepRetried { step, attempt, error, pause_ms } => {
                 let mut lines = vec![format!(
-                    "  {} {}  try {attempt} of {attempts} failed",
+                    "  {} {}  {}",
                     style.sign(Sign::Retried),
-                    pad(step.as_str(), self.id_width)
+                    pad(step.as_str(), self.id_width),
+                    human::retried(*attempt, *pause_ms)
                 )];
                 lines.extend(self.below(error, Paint::Dim));
                 lines
@@ -271,7 +271,7 @@ impl<T: TermLike> Inner<T> {
             let room = width.saturating_sub(4 + column + 2 + 1 + TOOK);
             let attempt = match current.attempt {
                 1 => String::new(),
-                number => format!(" (try {number} of {})", step.policy.attempts),
+                number => format!(" (try {number})"),
             };
             let doing = current.doing.as_ref().map(|doing| format!(": {doing}")).unwrap_or_default();
             let message = cut(&format!("{}{attempt}{doing}", step.title), room, &self.style);

@@ -85,6 +85,14 @@ pub(crate) fn count(number: usize, thing: &str) -> String {
     if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 
+/// A try that failed, and when the next one follows.
+pub(crate) fn retried(attempt: u32, pause_ms: u64) -> String {
+    match pause_ms {
+        0 => format!("try {attempt} failed, again at once"),
+        pause => format!("try {attempt} failed, again in {}", seconds(pause)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -118,9 +118,8 @@ impl<W: Write + Send> Inner<W> {
                 let title = plan.step(step).map_or("", |step| &step.title);
                 format!("start {step}: {title}")
             }
-            Event::StepRetried { step, attempt, error } => {
-                let attempts = plan.step(step).map_or(*attempt, |step| step.policy.attempts);
-                format!("retry {step}: try {attempt} of {attempts} failed: {error}")
+            Event::StepRetried { step, attempt, error, pause_ms } => {
+                format!("retry {step}: {}: {error}", human::retried(*attempt, *pause_ms))
             }
             Event::StepFinished { step, outcome, evidence, millis } => {
                 let how = match outcome {

@@ -219,7 +219,7 @@ fn happens(story: &mut Story, step: &Step, course: Course) -> Fallible<bool> {
         }
         ("db.migrate", _) => {
             let error = "V2.0.0__add_note.sql: canceling statement due to lock timeout".to_owned();
-            story.tell(3_000, Event::StepRetried { step: id.clone(), attempt: 1, error })?;
+            story.tell(3_000, Event::StepRetried { step: id.clone(), attempt: 1, error, pause_ms: 2_000 })?;
             story.begin(step)?;
             let text = "the copy of the journal on node-b was 2 records behind and has caught up".to_owned();
             story.tell(200, Event::Note { node: Some(NodeName::new("node-b")?), text })?;
