@@ -33,7 +33,7 @@ pub use rules::{rule, rules};
 pub use sarif::sarif;
 pub use split::{Form, Open, Split, Statement, split};
 pub use tables::Table;
-pub use transaction::transaction_rule;
+pub use transaction::{Alone, alone, transaction_rule};
 
 /// Which server the SQL is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

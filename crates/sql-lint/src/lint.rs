@@ -3,7 +3,7 @@
 use std::thread;
 
 use crate::{
-    Dialect, FileReport, Finding, Phase, Report, Table, Verdict,
+    Dialect, FileReport, Finding, Phase, Report, Statement, Table, Verdict, alone,
     place::Lines,
     read::{Found, Read, Reader, overlap},
     report, rules, split,
@@ -76,8 +76,17 @@ fn file(source: &Source<'_>, against: Against<'_>, parses: bool) -> FileReport {
         let place = lines.place(&range);
         findings.push(Finding { rule, verdict, statement, range, place, detail, waived, sized });
     };
+    let runs_alone = |statement: &Statement| alone(statement, text, against.dialect).is_some();
+    let mixed = split.statements.iter().any(runs_alone) && !split.statements.iter().all(runs_alone);
     for (number, statement) in split.statements.iter().enumerate() {
-        let Read { found, mut detail } = reader.read(statement);
+        let Read { mut found, mut detail } = reader.read(statement);
+        if runs_alone(statement) {
+            let rule = match phase {
+                Phase::Down => Some(&rules::OUTSIDE_TRANSACTION),
+                _ => mixed.then_some(&rules::HALF_WAY),
+            };
+            found.extend(rule.map(|rule| Found::new(rule, statement.range.clone())));
+        }
         for found in found {
             let detail = detail.take_if(|(rule, _)| *rule == found.rule.id).map(|(_, detail)| detail);
             add(found, Some(number), detail, &mut waivers);

@@ -8,7 +8,7 @@ use std::{
 use squawk_syntax::{Parse, SourceFile, SyntaxKind as Kind, SyntaxNode, ast::AstNode};
 
 use crate::{
-    Danger, Dialect, Form, Rule, Split, Statement, gauss, meter, own, rules, scope, scope::Scope, squawk,
+    Danger, Dialect, Form, Rule, Split, Statement, alone, gauss, meter, own, rules, scope, scope::Scope, squawk,
     transaction_rule,
 };
 
@@ -58,7 +58,8 @@ impl<'t> Reader<'t> {
     pub(crate) fn read(&mut self, statement: &Statement) -> Read {
         let text = self.without_comments(&statement.range);
         let mut read = Read::default();
-        let outside = transaction_rule(statement, self.dialect);
+        let outside = transaction_rule(statement, self.text, self.dialect);
+        let alone = alone(statement, self.text, self.dialect).is_some();
         read.add(outside, 0..text.len());
         match statement.form {
             Form::Block => read.add(Some(&rules::CODE_BLOCK), 0..text.len()),
@@ -68,7 +69,7 @@ impl<'t> Reader<'t> {
             }
             Form::Plain => self.plain(statement, &text, &mut read),
         }
-        if outside.is_some() {
+        if outside.is_some() || alone {
             let said = [rules::SERVER_FILE.id, rules::REINDEX.id, rules::TABLE_REWRITE.id, rules::UNCLASSIFIED.id];
             read.found.retain(|found| !said.contains(&found.rule.id));
         }

@@ -14,20 +14,19 @@ rules! {
         "index-not-concurrent", Blocks, NEVER, "an index is built while nobody can write",
         "Every write to the table waits until the index is built; openGauss lets nobody read either. With UNIQUE the old \
          version's writes are held against it, too.",
-        &["before the upgrade, by hand on the primary: CREATE INDEX CONCURRENTLY; it cannot run in a migration's transaction",
-          "expand: CREATE INDEX IF NOT EXISTS of the same name, which finds it there"],
+        &["expand, in a file of its own: CREATE INDEX CONCURRENTLY name ON …, which is run outside of a transaction"],
     ).on_standby("none: the finished index is replayed").sized();
     INDEX_IF_NOT_EXISTS = Rule::new(
         "index-if-not-exists", Blocks, ASK, "an index is built unless it is there",
         "Where it is not there yet, every write to the table waits until it is built.",
-        &["before the upgrade, by hand on the primary: CREATE INDEX CONCURRENTLY of the same name",
-          "then waive this, and say that it was done"],
+        &["expand, in a file of its own: CREATE INDEX CONCURRENTLY name ON …",
+          "or waive this, and say that the index is there already"],
     ).sized();
     UNIQUE_AT_ONCE = Rule::new(
         "unique-at-once", Blocks, NEVER, "a unique, primary key or exclusion constraint is built at once",
         "Its index is built while nobody can read or write the table, and the old version's rows are held against it.",
-        &["before the upgrade, by hand on the primary: CREATE UNIQUE INDEX CONCURRENTLY",
-          "expand: ADD CONSTRAINT … UNIQUE USING INDEX, which is quick"],
+        &["expand, in a file of its own: CREATE UNIQUE INDEX CONCURRENTLY name ON …",
+          "expand, in the next: ADD CONSTRAINT … UNIQUE USING INDEX, which is quick"],
     ).on_standby(REPLAY).sized();
     CONSTRAINT_AT_ONCE = Rule::new(
         "constraint-at-once", Blocks, NEVER, "a constraint is validated as soon as it is made",
@@ -69,7 +68,7 @@ rules! {
     REINDEX = Rule::new(
         "reindex", Blocks, NEVER, "an index is rebuilt while nobody can write",
         "Writers of the table wait, and readers that would use the index.",
-        &["by hand, outside of the upgrade: REINDEX … CONCURRENTLY"],
+        &["in a file of its own: REINDEX INDEX CONCURRENTLY …"],
     ).on_standby(REPLAY).sized();
     REFRESH_VIEW = Rule::new(
         "refresh-view", Blocks, NEVER, "a materialized view is filled while nobody can read it",

@@ -16,9 +16,16 @@ const REVIEW: &[&str] = &[
 rules! {
     OUTSIDE_TRANSACTION = Rule::new(
         "outside-transaction", Transaction, NEVER, "it cannot run inside a transaction",
-        "Each migration is one transaction, together with its row of history, so that it is there as a whole or not at all.",
-        &["take it out of the package and run it by hand, before or after the upgrade"],
+        "Outside of one only such statements are run of which it can be told afterwards whether they were: CREATE INDEX \
+         CONCURRENTLY with a name, DROP INDEX CONCURRENTLY IF EXISTS, REINDEX INDEX or TABLE CONCURRENTLY, VACUUM without \
+         FULL, in openGauss ALTER TYPE … ADD VALUE IF NOT EXISTS. What leads back is always one transaction.",
+        &["write it as one of these, in a file of its own", "everything else: by hand, before or after the upgrade"],
     ).never_waived();
+    HALF_WAY = Rule::new(
+        "half-way", Transaction, ASK, "it cannot run inside a transaction, and the file has other statements",
+        "The file is run statement by statement. When one fails, those before it stay, until the run goes on.",
+        &["a file of its own for what cannot run inside a transaction"],
+    );
     TRANSACTION_CONTROL = Rule::new(
         "transaction-control", Transaction, NEVER, "a transaction is begun or ended",
         "Each migration is one transaction, together with its row of history; it would end too soon.",
