@@ -15,8 +15,8 @@ use rollup_remote::{Cmd, RemoteError};
 use serde::Deserialize;
 
 use crate::{
-    Applied, BackupRecord, DatabaseFacts, DrillRecord, Lsn, Write, facts::AppliedKind, opengauss::OpenGauss,
-    place::Places, postgresql::PostgreSql, sql::Refusal,
+    Applied, BackupRecord, DatabaseFacts, DrillRecord, Lsn, Write, facts::AppliedKind, migrations::Migrations,
+    opengauss::OpenGauss, place::Places, postgresql::PostgreSql,
 };
 
 /// One database server: what every command must know.
@@ -139,20 +139,6 @@ pub(crate) trait Engine: Migrations + Archives {
     fn rejoin(&self, at: At<'_>, primary: &Node) -> Cmd;
     /// Makes a demoted server the primary again that it was.
     fn reinstate(&self, at: At<'_>) -> Cmd;
-}
-
-/// Schema changes, there and back.
-pub(crate) trait Migrations: Send + Sync {
-    /// What of a migration cannot run as one transaction.
-    fn refuse(&self, sql: &str) -> Vec<Refusal>;
-    /// Runs one migration together with its row of history, or not at all.
-    fn migrate(&self, at: At<'_>, change: &Change<'_>) -> Cmd;
-    /// Says why it failed, in the words of the file.
-    fn migration_error(&self, change: &Change<'_>, error: RemoteError) -> anyhow::Error;
-    /// Takes one migration back together with its row of history, or not at all.
-    fn revert(&self, at: At<'_>, reversal: &Reversal<'_>) -> Cmd;
-    /// Says why it failed, in the words of the file.
-    fn reversal_error(&self, reversal: &Reversal<'_>, error: RemoteError) -> anyhow::Error;
 }
 
 /// Full backups, what is made of them, and the exchange of a node's data. What takes long runs as a job.

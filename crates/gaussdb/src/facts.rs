@@ -226,6 +226,8 @@ pub enum AppliedKind {
     Applied,
     /// It was part of the installed version before there was a history.
     Baseline,
+    /// It is run statement by statement, and not to its end yet.
+    Partial,
 }
 
 /// One row of the history table.

@@ -162,8 +162,8 @@ fn a_package_whose_migrations_cannot_run_is_found_before_the_first_change_upg_2(
     };
     let pair = || [fixtures::primary(), fixtures::standby()];
     assert_eq!(wrong(pair(), Stage::Fresh, Some(&release("2.0.0", "select 1"))), [""; 0]);
-    let found = wrong(pair(), Stage::Fresh, Some(&release("2.0.0", "vacuum")));
-    assert!(found[0].contains("found `VACUUM` at V2.0.0__x.sql:1"), "{found:?}");
+    let found = wrong(pair(), Stage::Fresh, Some(&release("2.0.0", "vacuum full")));
+    assert!(found[0].contains("found `VACUUM FULL` at V2.0.0__x.sql:1"), "{found:?}");
     let [mut primary, standby] = pair();
     primary.history = Some(vec![Applied {
         version: "2.0.0".to_owned(),

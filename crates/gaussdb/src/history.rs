@@ -15,6 +15,7 @@ use rollup_model::{
 use crate::{
     engine::Engine,
     facts::{Applied, AppliedKind},
+    sql::{self, Refusal},
 };
 
 /// What a look at the history says.
@@ -86,14 +87,25 @@ pub(crate) fn select<'r>(
             row.phase == phase_name(phase) && compare(&row.version, &migration.version) == Some(Ordering::Equal)
         });
         match row {
+            Some(row) if row.checksum == migration.sha256 && row.kind == AppliedKind::Partial => {
+                selection.problems.extend(refusals(engine, migration));
+                selection.missing.push((migration, AppliedKind::Partial));
+            }
             Some(row) if row.checksum == migration.sha256 => selection.applied.push(name),
-            Some(row) => selection.problems.push(
-                problem(
-                    &format!("`{name}` as it was applied, sha256 {}", short(&row.checksum)),
-                    format!("sha256 {}", short(&migration.sha256)),
-                )
-                .fix("give the changed statements a new version; what was applied is never changed"),
-            ),
+            Some(row) => {
+                let (expected, fix) = match row.kind {
+                    AppliedKind::Partial => (
+                        "as it was begun",
+                        "end it with the package that began it, or take it back: rollup rollback --lane down",
+                    ),
+                    _ => (
+                        "as it was applied",
+                        "give the changed statements a new version; what was applied is never changed",
+                    ),
+                };
+                let expected = format!("`{name}` {expected}, sha256 {}", short(&row.checksum));
+                selection.problems.push(problem(&expected, format!("sha256 {}", short(&migration.sha256))).fix(fix));
+            }
             None => {
                 let installed = installed.and_then(|version| compare(&migration.version, version));
                 if adopts && installed.is_some_and(|order| order != Ordering::Greater) {
@@ -109,15 +121,23 @@ pub(crate) fn select<'r>(
 }
 
 fn refusals<'a>(engine: &dyn Engine, migration: &'a Migration) -> impl Iterator<Item = Finding> + use<'a> {
-    refused(engine, &migration.name, &migration.sql)
+    told(&migration.name, sql::refuse(&migration.sql, engine.dialect()))
 }
 
-/// What of a file cannot run as one transaction.
-pub(crate) fn refused<'a>(engine: &dyn Engine, name: &'a str, sql: &str) -> impl Iterator<Item = Finding> + use<'a> {
-    engine.refuse(sql).into_iter().map(move |refusal| {
+/// What of a file that leads back cannot run.
+pub(crate) fn refused_back<'a>(
+    engine: &dyn Engine,
+    name: &'a str,
+    sql: &str,
+) -> impl Iterator<Item = Finding> + use<'a> {
+    told(name, sql::refuse_unless_whole(sql, engine.dialect()))
+}
+
+fn told(name: &str, refusals: Vec<Refusal>) -> impl Iterator<Item = Finding> + use<'_> {
+    refusals.into_iter().map(move |refusal| {
         let found = format!("`{}` at {name}:{}: {}", refusal.found, refusal.line, refusal.why);
-        problem("statements that run in one transaction", found)
-            .fix(format!("take it out of `{name}` and run it by hand outside the upgrade"))
+        problem("statements that a migration can run", found)
+            .fix(format!("rollup db lint names the safe way; or take it out of `{name}` and run it by hand"))
     })
 }
 

@@ -18,6 +18,7 @@ mod halt;
 mod history;
 mod lsn;
 mod migrate;
+mod migrations;
 mod opengauss;
 mod place;
 mod postgresql;

@@ -11,6 +11,7 @@ use crate::{
     engine::{At, Change, Engine, engine_of},
     facts::AppliedKind,
     history::{self, Selection},
+    migrations,
 };
 
 /// Runs the package's migrations of one phase.
@@ -58,13 +59,19 @@ impl Action for Migrate {
         let at = At::new(cx, cx.node()?)?;
         for (migration, kind) in self.select(cx, engine, &facts)?.missing {
             let name = &migration.name;
-            cx.progress(match kind {
-                AppliedKind::Applied => format!("running {name}"),
-                AppliedKind::Baseline => format!("adopting {name}: the installed version has it"),
-            });
             let change = Change { migration, kind, run: cx.plan.run.as_str() };
-            if let Err(error) = cx.change()?.exec(&engine.migrate(at, &change)).await {
-                return Err(engine.migration_error(&change, error));
+            let commands = migrations::migrate(engine, at, &change);
+            let count = commands.len();
+            for (index, command) in commands.iter().enumerate() {
+                let number = index + 1;
+                cx.progress(match (kind, count) {
+                    (AppliedKind::Baseline, _) => format!("adopting {name}: the installed version has it"),
+                    (_, 1) => format!("running {name}"),
+                    _ => format!("running {name}: statement {number} of {count}"),
+                });
+                if let Err(error) = cx.change()?.exec(command).await {
+                    return Err(migrations::failed(engine, name, (index, count), error));
+                }
             }
         }
         Ok(())

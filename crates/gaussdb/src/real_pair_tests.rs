@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are not tests to the lint")]
 
+mod apart;
 mod archives;
 mod client;
 mod plans;
@@ -20,7 +21,7 @@ use rollup_remote::{Cmd, Stdin};
 use self::{client::Client, rig::Rig};
 use crate::{
     BackupRecord,
-    engine::{Ending, Engine, Migrations},
+    engine::{Ending, Engine},
     postgresql::PostgreSql,
 };
 
@@ -210,7 +211,7 @@ async fn a_migration_that_fails_changes_nothing_and_says_which_line_and_who_is_i
     let release = plans::release(&[("2.0.0", "create table x (a int)")]);
     let change =
         crate::engine::Change { migration: &release.migrations[0], kind: crate::AppliedKind::Applied, run: "r" };
-    let mut cmd = PostgreSql.migrate(rig.at("node-a"), &change);
+    let mut cmd = crate::migrations::migrate(&PostgreSql, rig.at("node-a"), &change).remove(0);
     if let rollup_remote::Stdin::Bytes(bytes) = &mut cmd.stdin {
         bytes.truncate(bytes.len() - "COMMIT;\n".len());
     }
@@ -224,7 +225,7 @@ async fn a_migration_that_fails_changes_nothing_and_says_which_line_and_who_is_i
     assert!(report.contains("55P03") && report.contains("held-by pid"), "{report}");
     assert!(report.contains("lock table orders"), "{report}");
 
-    let (_, report) = rig.run(migrate, Some(plans::release(&[("2.0.0", "vacuum orders")]))).await;
+    let (_, report) = rig.run(migrate, Some(plans::release(&[("2.0.0", "vacuum full orders")]))).await;
     assert!(report.contains("cannot run inside a transaction"), "{report}");
     let (end, report) = rig.run(migrate, Some(plans::release(&[("2.0.0", "create table x (a int)")]))).await;
     assert!(matches!(end, End::Finished), "{report}");

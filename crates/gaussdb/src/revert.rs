@@ -12,7 +12,7 @@ use crate::{
     DatabaseFacts, DatabaseSubject,
     engine::{At, Engine, Reversal, engine_of},
     facts::{Applied, AppliedKind},
-    history,
+    history, migrations,
 };
 
 /// Runs the package's down migrations for everything that these runs have applied.
@@ -34,7 +34,7 @@ fn select<'a>(
 ) -> Result<Vec<Reversal<'a>>, Vec<Finding>> {
     let ours = |row: &Applied| runs.iter().any(|run| row.run.as_deref() == Some(run.as_str()));
     // The oldest first, as the history tells them.
-    let run = || history.unwrap_or_default().iter().filter(|row| row.kind == AppliedKind::Applied);
+    let run = || history.unwrap_or_default().iter().filter(|row| row.kind != AppliedKind::Baseline);
     let (mut reversals, mut problems) = (Vec::new(), Vec::new());
     for (index, row) in run().enumerate().filter(|(_, row)| ours(row)) {
         if row.phase != history::phase_name(MigrationPhase::Expand) {
@@ -125,7 +125,7 @@ impl Action for Revert {
             return Ok(State::blocked(vec![finding.on(node)]));
         }
         let refused: Vec<_> =
-            reversals.iter().flat_map(|it| history::refused(engine, &it.down.name, &it.down.sql)).collect();
+            reversals.iter().flat_map(|it| history::refused_back(engine, &it.down.name, &it.down.sql)).collect();
         if !refused.is_empty() {
             return Ok(State::blocked(refused));
         }
@@ -145,8 +145,8 @@ impl Action for Revert {
         };
         for reversal in &reversals {
             cx.progress(format!("running {}", reversal.down.name));
-            if let Err(error) = cx.change()?.exec(&engine.revert(at, reversal)).await {
-                return Err(engine.reversal_error(reversal, error));
+            if let Err(error) = cx.change()?.exec(&migrations::revert(engine, at, reversal)).await {
+                return Err(migrations::failed(engine, &reversal.down.name, (0, 1), error));
             }
         }
         Ok(())

@@ -17,8 +17,8 @@ use crate::{
 pub(crate) fn change_words(at: At<'_>, change: &Change<'_>) -> [String; 9] {
     let migration = change.migration;
     let kind = match change.kind {
-        AppliedKind::Applied => "applied",
         AppliedKind::Baseline => "baseline",
+        AppliedKind::Applied | AppliedKind::Partial => "applied",
     };
     let [owner, lock, statement] = limits(at);
     [
@@ -37,7 +37,7 @@ pub(crate) fn change_words(at: At<'_>, change: &Change<'_>) -> [String; 9] {
 /// What of a migration is run: of one that is adopted, nothing.
 pub(crate) fn statements<'a>(change: &Change<'a>) -> &'a str {
     match change.kind {
-        AppliedKind::Applied => without_mark(&change.migration.sql),
+        AppliedKind::Applied | AppliedKind::Partial => without_mark(&change.migration.sql),
         AppliedKind::Baseline => "",
     }
 }

@@ -1,6 +1,6 @@
-//! What of a migration cannot run as one transaction. Pure.
+//! How a migration's file is run: what of it cannot be, and where its statements begin. Pure.
 
-use sql_lint::{Dialect, split, transaction_rule};
+use sql_lint::{Alone, Dialect, Form, Statement, alone, split, transaction_rule};
 
 /// One thing in a migration that this version does not run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,15 +13,26 @@ pub(crate) struct Refusal {
     pub(crate) why: &'static str,
 }
 
+/// One statement of a file that cannot be one transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Part<'s> {
+    /// Line in the file at which it begins, from 1.
+    pub(crate) line: usize,
+    /// The statement, without what ends it.
+    pub(crate) sql: &'s str,
+    /// What ends it.
+    pub(crate) end: &'static str,
+    /// How it is run where it cannot be in a transaction.
+    pub(crate) alone: Option<Alone>,
+}
+
 /// Everything in this text that is refused, in its order.
-pub(crate) fn refuse(sql: &str) -> Vec<Refusal> {
-    let dialect = Dialect::Postgresql;
+pub(crate) fn refuse(sql: &str, dialect: Dialect) -> Vec<Refusal> {
     let parts = split(sql, dialect);
     let mut refused: Vec<(usize, String, &'static str)> = Vec::new();
     for statement in &parts.statements {
-        if let Some(rule) = transaction_rule(statement, dialect) {
-            let shown = statement.words.iter().take(4).map(String::as_str).collect::<Vec<_>>().join(" ");
-            refused.push((statement.range.start, shown, rule.about));
+        if let Some(rule) = transaction_rule(statement, sql, dialect) {
+            refused.push((statement.range.start, shown(statement), rule.about));
         }
     }
     for command in &parts.commands {
@@ -34,57 +45,74 @@ pub(crate) fn refuse(sql: &str) -> Vec<Refusal> {
     }
     refused.extend(parts.open.map(|open| (open.at, open.what, "what follows would be swallowed")));
     refused.sort_by_key(|(at, ..)| *at);
-    let line = |at: usize| sql[..at].matches('\n').count() + 1;
-    refused.into_iter().map(|(at, found, why)| Refusal { line: line(at), found, why }).collect()
+    refused.into_iter().map(|(at, found, why)| Refusal { line: line(sql, at), found, why }).collect()
+}
+
+/// The same of a file that must be one transaction.
+pub(crate) fn refuse_unless_whole(sql: &str, dialect: Dialect) -> Vec<Refusal> {
+    let mut refused = refuse(sql, dialect);
+    refused.extend(split(sql, dialect).statements.iter().filter(|it| alone(it, sql, dialect).is_some()).map(|it| {
+        let why = "it cannot run inside a transaction, and what leads back is always one";
+        Refusal { line: line(sql, it.range.start), found: shown(it), why }
+    }));
+    refused.sort_by_key(|refusal| refusal.line);
+    refused
+}
+
+fn shown(statement: &Statement) -> String {
+    statement.words.iter().take(4).map(String::as_str).collect::<Vec<_>>().join(" ")
+}
+
+fn line(sql: &str, at: usize) -> usize {
+    sql[..at].matches('\n').count() + 1
+}
+
+/// The statements of a file that cannot be one transaction; `None`: it can.
+pub(crate) fn apart(sql: &str, dialect: Dialect) -> Option<Vec<Part<'_>>> {
+    let parts: Vec<Part<'_>> = split(sql, dialect)
+        .statements
+        .into_iter()
+        .map(|statement| Part {
+            line: line(sql, statement.range.start),
+            alone: alone(&statement, sql, dialect),
+            // gsql ends what has no quotes around its body there.
+            end: if dialect == Dialect::Opengauss && statement.form != Form::Plain { "\n/\n" } else { ";\n" },
+            sql: sql.get(statement.range).unwrap_or_default(),
+        })
+        .collect();
+    parts.iter().any(|part| part.alone.is_some()).then_some(parts)
+}
+
+/// The file with `more` before every statement but the first, on the same line. A file that changes its role by itself is
+/// left as it is.
+pub(crate) fn between(sql: &str, dialect: Dialect, more: &str) -> String {
+    let parts = split(sql, dialect);
+    let role = |statement: &Statement| match statement.words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["SET" | "RESET", rest @ ..] => rest.iter().take(2).any(|word| ["ROLE", "AUTHORIZATION", "ALL"].contains(word)),
+        _ => false,
+    };
+    if parts.statements.iter().any(role) {
+        return sql.to_owned();
+    }
+    let mut text = String::with_capacity(sql.len());
+    let mut at = 0;
+    for statement in parts.statements.iter().skip(1) {
+        text.push_str(sql.get(at..statement.range.start).unwrap_or_default());
+        text.push_str(more);
+        at = statement.range.start;
+    }
+    text.push_str(sql.get(at..).unwrap_or_default());
+    text
+}
+
+/// A name as the server keeps it.
+pub(crate) fn folded(name: &str) -> String {
+    match name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(quoted) => quoted.replace("\"\"", "\""),
+        None => name.to_lowercase(),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn found(sql: &str) -> Vec<(usize, String)> {
-        refuse(sql).into_iter().map(|refusal| (refusal.line, refusal.found)).collect()
-    }
-
-    #[test]
-    fn an_ordinary_migration_is_let_through_db_4() {
-        for sql in [
-            "",
-            ";;",
-            "alter table orders add column note text not null default '';\ncreate index orders_note on orders (note);",
-            "select 1; savepoint a; rollback to savepoint a; release savepoint a",
-            "update a set b = E'it\\'s \\\\', c = 'C:\\dir', d = e'x''\\n' where f = \"we\"\"ird\\\";",
-            "do $$ begin perform 1; if true then raise notice '\\o'; end if; end $$;",
-            "create function f() returns int language sql as $body$ select $1; $$ vacuum; $body$;",
-            "create or replace function f(a int) returns int begin atomic select case a when 1 then 2 end; select 3; end;",
-            "create rule r as on insert to t do also (insert into a values (1); delete from b);",
-            "/* vacuum; /* \\q */ commit; */ select 1 -- begin; \\q\n",
-            "refresh materialized view concurrently v; copy t from '/srv/x'; comment on table t is 'commit; vacuum';",
-            "insert into t values ($1, a$b$, 'x')",
-        ] {
-            assert_eq!(found(sql), [], "{sql}");
-        }
-    }
-
-    #[test]
-    fn what_would_leave_the_transaction_is_refused_with_its_line_db_5() {
-        let cases: [(&str, usize, &str); 12] = [
-            ("select 1;\n\\i other.sql", 2, "\\i"),
-            ("select 1 \\gexec", 1, "\\gexec"),
-            ("copy t (a, b) from stdin;", 1, "COPY T A B"),
-            ("-- first\n\nCREATE UNIQUE INDEX CONCURRENTLY i ON t (a)", 3, "CREATE UNIQUE INDEX CONCURRENTLY"),
-            ("drop index concurrently i;", 1, "DROP INDEX CONCURRENTLY I"),
-            ("select 1;\nvacuum analyze t;", 2, "VACUUM ANALYZE T"),
-            ("select '1''; commit'; commit;", 1, "COMMIT"),
-            ("create function f() returns int language sql as $$select 1$$; end;", 1, "END"),
-            ("alter system set fsync = off", 1, "ALTER SYSTEM SET FSYNC"),
-            ("start transaction", 1, "START TRANSACTION"),
-            ("select $x$ $y$;\nselect 1", 1, "a $x$ without its end"),
-            ("select 1;\n/* open", 2, "a comment without its end"),
-        ];
-        for (sql, line, what) in cases {
-            assert_eq!(found(sql), [(line, what.to_owned())], "{sql}");
-        }
-        assert_eq!(found("select 'open")[0].1, "a ' without its end");
-    }
-}
+#[path = "sql_tests.rs"]
+mod tests;

@@ -206,6 +206,7 @@ impl<'a> Answers<'a> {
                     kind: match kind {
                         "applied" => AppliedKind::Applied,
                         "baseline" => AppliedKind::Baseline,
+                        "partial" => AppliedKind::Partial,
                         other => bail!("unknown kind of a migration: `{other}`"),
                     },
                     run: (!run.is_empty()).then(|| run.to_owned()),

@@ -112,6 +112,9 @@ impl Sink for Seen {
                 format!("{step} {outcome:?} {millis} ms {evidence}")
             }
             Event::StepFailed { step, error, .. } => format!("{step} failed: {error}"),
+            Event::StepRetried { step, attempt, error, pause_ms } => {
+                format!("{step} retried {attempt} in {pause_ms} ms: {}", error.replace('\n', " "))
+            }
             Event::StepProgress { doing, .. } => format!("  {doing}"),
             _ => return Ok(()),
         };

@@ -4,10 +4,7 @@ use rollup_engine::End;
 use rollup_model::event::StopReason;
 
 use super::{plans::release_with_way_back, rig::Rig};
-use crate::{
-    engine::{Migrations, Reversal},
-    postgresql::PostgreSql,
-};
+use crate::{engine::Reversal, migrations, postgresql::PostgreSql};
 
 const HISTORY: &str = "select string_agg(name, ' ' order by started) from rollup_history.migrations";
 
@@ -62,7 +59,7 @@ async fn schema_changes_are_taken_back_newest_first_and_once_rb_2() {
     let history = facts.history.unwrap();
     let row = history.last().unwrap();
     let reversal = Reversal { row, down: release.migrations[2].down.as_ref().unwrap() };
-    let cmd = PostgreSql.revert(rig.at("node-a"), &reversal);
+    let cmd = migrations::revert(&PostgreSql, rig.at("node-a"), &reversal);
     rig.exec("node-a", &cmd).await.unwrap();
     rig.exec("node-a", &cmd).await.unwrap();
     assert_eq!(rig.sql("node-a", HISTORY), "V1.0.0__x.sql V2.0.0__x.sql");

@@ -119,11 +119,11 @@ class Errors(threading.Thread):
         if not seen:
             return [f"{head}Lock wait timeout: thread 0 on node {self.node()} waiting for lock after 0.000 ms"]
         mode, relation, database, since, pid, query, held = seen
-        thread, waited = 140000000000000 + self.waits.pid, 1000 * (time.time() - float(since or time.time()))
+        thread, waited = self.waits.pid, 1000 * (time.time() - float(since or time.time()))
         return [
             f"{head}Lock wait timeout: thread {thread} on node {self.node()} waiting for {mode} on relation "
             f"{relation or 0} of database {database} after {waited:.3f} ms",
-            f"DETAIL:  blocked by hold lock thread {140000000000000 + pid}, statement <{query}>, hold lockmode {held}.",
+            f"DETAIL:  blocked by hold lock thread {pid}, statement <{query}>, hold lockmode {held}.",
         ]
 
     @staticmethod
