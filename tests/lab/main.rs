@@ -14,6 +14,7 @@ mod init;
 mod killed;
 mod life;
 mod main_job;
+mod migrations;
 mod operators;
 mod packages;
 mod pair;
@@ -50,6 +51,7 @@ fn scenarios() -> Vec<&'static Entry> {
         flavours::SCENARIOS,
         gates::SCENARIOS,
         packages::SCENARIOS,
+        migrations::SCENARIOS,
         sets::SCENARIOS,
         vip::SCENARIOS,
         refused::SCENARIOS,
@@ -57,6 +59,7 @@ fn scenarios() -> Vec<&'static Entry> {
         health::SCENARIOS,
         init::SCENARIOS,
         gauss::OPENGAUSS,
+        migrations::OPENGAUSS,
         shims::OPENGAUSS,
         gauss::GAUSSDB,
         shims::GAUSSDB,
