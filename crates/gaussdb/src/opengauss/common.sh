@@ -53,9 +53,10 @@ sql_at() {
   shift 2
   file=$(as_owner mktemp /tmp/rollup-sql.XXXXXX)
   as_owner tee "$file" > /dev/null
-  # It tells how long a file took where its answers are.
+  # Where its answers are it also tells how long a file took, and that it is of another version than the server.
   tool env PGCONNECT_TIMEOUT=3 PGAPPNAME=rollup PGCLIENTENCODING=UTF8 gsql -X -q -A -t -v ON_ERROR_STOP=1 -d "$in" -p "$at" \
-    "$@" -f "$file" > >(sed '/^total time: [0-9]*  *ms$/d') || status=$?
+    "$@" -f "$file" \
+    > >(sed '/^total time: [0-9]*  *ms$/d; /^Warning: The client and server have different version numbers\.$/d') || status=$?
   rm -f "$file"
   # Whatever filters its answers has ended.
   wait "$!" 2>/dev/null || true
