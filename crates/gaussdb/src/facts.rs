@@ -295,6 +295,12 @@ impl DatabaseFacts {
         }
     }
 
+    /// Why no commit of this primary ends now: it waits for a standby, and none streams. `None`: commits end.
+    pub(crate) fn hangs_on(&self) -> Option<String> {
+        let streams = |server: &Server| server.walsenders.iter().any(|sender| sender.state == "streaming");
+        self.waits_for().filter(|_| !self.server.as_ref().is_some_and(streams))
+    }
+
     /// The identity of the cluster.
     pub fn system_identifier(&self) -> Option<&str> {
         self.control.as_ref().map(|control| control.system_identifier.as_str())

@@ -21,7 +21,7 @@ fn pre4(id: &str, good: bool, expected: impl Into<String>, found: impl Into<Stri
 }
 
 /// Every id that [`all`] answers.
-pub(crate) const CHECKS: [Check; 24] = [
+pub(crate) const CHECKS: [Check; 25] = [
     Check::new("database.readable", "PRE-4", "what the database says of itself can be read"),
     Check::new("database.mode", "PRE-4", "a mode of openGauss or GaussDB that this version knows").never_waived(),
     Check::new("database.manager", "PRE-4", "a cluster manager that runs, where there is one").never_waived(),
@@ -39,6 +39,7 @@ pub(crate) const CHECKS: [Check; 24] = [
     Check::new("database.return-login", "PRE-4", "a replication login for the way after the switchover"),
     Check::new("database.switchable", "PRE-4", "a cluster manager that will switch over"),
     Check::new("database.synchronous", "PRE-4", "no commit that waits for a standby"),
+    Check::new("database.commits", "PRE-4", "no commit that waits for a standby that is not there").never_waived(),
     Check::new("database.slots", "PRE-4", "no physical replication slots that would be left behind"),
     Check::new("database.replication", "PRE-4", "a standby that streams from the primary"),
     Check::new("database.lag", "PRE-4", "how far the standby's own replay is behind"),
@@ -120,9 +121,15 @@ pub(crate) fn set(database: &Database, name: &str, value: &str) -> String {
 
 /// How root starts the server on the node.
 pub(crate) fn start(database: &Database) -> String {
+    let standby = start_standby(database);
+    if database.engine == DatabaseEngine::Postgresql { standby } else { standby + "   # or -M primary" }
+}
+
+/// How root starts the server on the node, which is a standby.
+pub(crate) fn start_standby(database: &Database) -> String {
     match database.engine {
         DatabaseEngine::Postgresql => format!("systemctl start {}", database.unit),
-        _ => as_owner(database, &format!("gs_ctl start -D {} -M standby", database.data_dir)) + "   # or -M primary",
+        _ => as_owner(database, &format!("gs_ctl start -D {} -M standby", database.data_dir)),
     }
 }
 
@@ -214,6 +221,7 @@ fn of_node(node: &NodeName, facts: &DatabaseFacts, inventory: &Inventory) -> Vec
 fn of_primary(node: &NodeName, facts: &DatabaseFacts, server: &Server, database: &Database) -> Vec<Finding> {
     let read_only = server.settings.read_only;
     let mut findings = vec![
+        commits(facts, database),
         pre4(
             "database.writable",
             !read_only,
@@ -304,6 +312,18 @@ pub(crate) fn long_transaction(server: &Server, database: &Database) -> Finding 
         None => "COMMIT PREPARED or ROLLBACK PREPARED".to_owned(),
     };
     pre4("database.transactions", false, expected, found).fix(fix)
+}
+
+/// A commit that waits for a standby while there is none waits for ever, a migration's too.
+pub(crate) fn commits(facts: &DatabaseFacts, database: &Database) -> Finding {
+    let hangs = facts.hangs_on();
+    let found = hangs.as_ref().map(|setting| format!("no standby streams, and every commit waits for one: {setting}"));
+    let fix = match database.engine {
+        DatabaseEngine::Postgresql => set(database, "synchronous_commit", "local"),
+        _ => set(database, "most_available_sync", "on"),
+    };
+    pre4("database.commits", hangs.is_none(), "commits that end", found.unwrap_or_else(|| "they do".to_owned()))
+        .fix(format!("start the standby; or, until it is back: {fix}"))
 }
 
 /// The standby receives, and the primary sees it.

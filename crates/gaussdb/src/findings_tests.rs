@@ -117,6 +117,24 @@ fn each_flaw_of_the_pair_is_one_finding_that_says_what_was_found_pre_4() {
 }
 
 #[test]
+fn commits_that_wait_for_a_standby_which_is_down_are_found_before_anything_hangs_pre_4() {
+    let hangs = |names: &str, commit: &str, standby: DatabaseFacts| {
+        let alone = changed(fixtures::primary(), |_, server| {
+            server.settings.synchronous_standby_names = names.to_owned();
+            server.settings.synchronous_commit = commit.to_owned();
+            server.walsenders.clear();
+        });
+        let lines = wrong([alone, standby], Stage::Fresh, None);
+        lines.into_iter().filter(|line| line.contains("database.commits")).collect::<Vec<_>>()
+    };
+    let expected = "node-a database.commits: expected commits that end, \
+                    found no standby streams, and every commit waits for one: synchronous_standby_names is `*`";
+    assert_eq!(hangs("*", "on", fixtures::stopped("shut down in recovery")), [expected]);
+    assert_eq!(hangs("*", "local", fixtures::stopped("shut down in recovery")), [""; 0]);
+    assert_eq!(hangs("", "on", fixtures::stopped("shut down in recovery")), [""; 0]);
+}
+
+#[test]
 fn in_the_middle_of_a_run_only_a_second_writer_matters_pre_4() {
     let two = wrong([fixtures::primary(), fixtures::primary()], Stage::Resumed, None);
     let expected = "expected at most one writable primary, \

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use rollup_engine::{Action, ApplyCx, Cx, State};
-use rollup_model::{Finding, Undo, release::MigrationPhase};
+use rollup_model::{Finding, Severity, Undo, release::MigrationPhase};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -10,6 +10,7 @@ use crate::{
     DatabaseFacts, DatabaseSubject,
     engine::{At, Change, Engine, engine_of},
     facts::AppliedKind,
+    findings,
     history::{self, Selection},
     migrations,
 };
@@ -50,6 +51,11 @@ impl Action for Migrate {
             let expected = "the database's primary, to change its schema there";
             let finding = Finding::check("database.primary", "UPG-2", false, expected, facts.summary());
             return Ok(State::blocked(vec![finding.on(cx.node()?)]));
+        }
+        // It would hang in its commit, and hold its locks for as long.
+        let commits = findings::commits(&facts, &cx.inventory().database);
+        if commits.severity == Severity::Error {
+            return Ok(State::blocked(vec![commits.on(cx.node()?)]));
         }
         Ok(State::needed(json!({ "applied": selection.applied })))
     }

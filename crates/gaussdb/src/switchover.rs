@@ -31,6 +31,7 @@ use self::judge::{Situation, judge};
 use crate::{
     DatabaseSubject,
     engine::{At, Ending, Engine, Promotion, READY, engine_of},
+    findings,
 };
 
 /// Makes one node's database the primary.
@@ -68,7 +69,7 @@ impl<'a> Pair<'a> {
         let (old_at, new_at) = self.nodes();
         let old = cx.facts(&DatabaseSubject, &old_at.name).await?;
         let new = cx.facts(&DatabaseSubject, &new_at.name).await?;
-        Ok(judge(old_at, &old, new_at, &new))
+        Ok(judge(old_at, &old, new_at, &new, &findings::start_standby(self.new.database())))
     }
 }
 

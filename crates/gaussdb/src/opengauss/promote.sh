@@ -36,9 +36,11 @@ else
   said=$(told gs_ctl failover -D "$data" -t "$1")
 fi
 printf '%s\n' "$said"
-# A tool that gave up has not called anything off: the servers may change their roles now.
+# A tool that gave up has not called anything off: the servers may change their roles now. One that is gone will not.
 case $said in *'timeout after'* | *incomplete* | *'failover failed'* | *'command timeout'*) ;; *) exit 0 ;; esac
-for ((look = 0; look < $3 * 4; look++)); do
+end=$((SECONDS + $3))
+for ((gone = 0; SECONDS < end && gone < 4;)); do
   if [ "$(local_state)" = "$(printf 'Primary\tNormal')" ]; then echo 'it is the primary'; break; fi
+  postmaster > /dev/null || gone=$((gone + 1))
   sleep 0.25
 done

@@ -26,12 +26,12 @@ pub(super) enum Situation {
     Unmark(Vec<Finding>),
     /// The new one was the primary and was stopped cleanly for a change of roles that ended there; nobody took over.
     Reinstate(Vec<Finding>),
-    /// The new one is stopped and the other writes: it must follow before it can take over.
+    /// The new one is stopped and can only come up as a standby: it must follow before it can take over.
     Return(Vec<Finding>),
 }
 
-/// Judges what was read of both servers.
-pub(super) fn judge(old_at: &Node, old: &DatabaseFacts, new_at: &Node, new: &DatabaseFacts) -> Situation {
+/// Judges what was read of both servers. `start`: how root starts a standby that is down.
+pub(super) fn judge(old_at: &Node, old: &DatabaseFacts, new_at: &Node, new: &DatabaseFacts, start: &str) -> Situation {
     let (old_name, new_name) = (&old_at.name, &new_at.name);
     let is = |name: &NodeName, facts: &DatabaseFacts, expected: String| {
         Finding::check("database.switchover", "VIP-4", false, expected, facts.summary()).on(name)
@@ -98,13 +98,26 @@ pub(super) fn judge(old_at: &Node, old: &DatabaseFacts, new_at: &Node, new: &Dat
         (None, Some(DatabaseRole::Primary)) if is_demoted(new) => {
             Situation::Return(missing(new_name, new, "a running standby"))
         }
-        (None, _) => Situation::Blocked(missing(new_name, new, "a running standby")),
+        // It broke down between the two roles. Nobody writes, so nobody is to be asked whether it may be started.
+        (None, Some(DatabaseRole::Standby)) if is_stopped_standby(new) && nobody_took_over(new, old) => {
+            Situation::Return(missing(new_name, new, "a running standby"))
+        }
+        (None, _) => {
+            let down = is(new_name, new, "a running standby".to_owned());
+            Situation::Blocked(vec![if is_stopped_standby(new) { down.fix(start) } else { down }])
+        }
     }
 }
 
 /// What a demotion leaves: a primary that was stopped cleanly and would come up as a standby.
 fn is_demoted(facts: &DatabaseFacts) -> bool {
     facts.standby_signal && facts.control.as_ref().is_some_and(|control| control.state == "shut down")
+}
+
+/// A standby that is down, cleanly or not: it has never been promoted, and would come up as a standby again.
+fn is_stopped_standby(facts: &DatabaseFacts) -> bool {
+    let in_recovery = |state: &str| ["in archive recovery", "shut down in recovery"].contains(&state);
+    facts.standby_signal && facts.control.as_ref().is_some_and(|control| in_recovery(&control.state))
 }
 
 /// The standby has never left the timeline of the stopped primary, and follows nobody else: nothing was written since.

@@ -11,7 +11,7 @@ fn situation(old: &DatabaseFacts, new: &DatabaseFacts) -> (&'static str, String)
     let inventory: Inventory = fixtures::inventory();
     let [a, b] = inventory.nodes.as_slice() else { panic!("a pair") };
     let first = |findings: Vec<Finding>| findings.first().map(Finding::line).unwrap_or_default();
-    match judge(a, old, b, new) {
+    match judge(a, old, b, new, "start it") {
         Situation::Done(evidence) => ("done", evidence.to_string()),
         Situation::Blocked(findings) => ("blocked", first(findings)),
         Situation::Wait(findings) => ("wait", first(findings)),
@@ -53,6 +53,9 @@ fn every_state_between_two_roles_is_told_from_looks_alone_vip_4() {
         // The way back from a change that ended after the demotion, or after the promotion.
         ("reinstate", alone(), stopped("shut down")),
         ("return", primary(), stopped("shut down")),
+        // It died after the demotion and before its own promotion: nobody writes.
+        ("return", alone(), stopped("in archive recovery")),
+        ("return", alone(), stopped("shut down in recovery")),
         ("demote", with(primary(), |server| server.walsenders.clear()), alone()),
         ("done", standby(), primary()),
     ];
@@ -73,6 +76,10 @@ fn nothing_is_promoted_or_stopped_where_a_writer_or_a_write_could_be_lost_vip_4(
         (fixtures::facts(fixtures::ABSENT), standby(), "expected a primary that was shut down cleanly"),
         // Nobody to take over.
         (primary(), stopped("shut down in recovery"), "expected a running standby"),
+        (primary(), stopped("in archive recovery"), "expected a running standby"),
+        // Died as a primary: what it wrote last is nowhere else.
+        (alone(), stopped("in production"), "expected a running standby"),
+        (with(alone(), |server| server.timeline = 2), stopped("in archive recovery"), "expected a running standby"),
         (primary(), with(standby(), |server| server.receiver = None), "expected a standby that streams from node-a"),
         // Somebody else has taken over, or may have.
         (standby(), stopped("shut down"), "expected a running standby"),

@@ -78,7 +78,7 @@ def dump(words):
         return 1
     file = given.get("-f") or given.get("--file")
     if file and os.path.exists(file) and "--dont-overwrite-file" in given:
-        said(f"{file} already exists, it is not overwritten")
+        said("Dump File specified already exists.")
         return 0
     if place.release() >= (6,):
         said("Begin scanning database. ")

@@ -36,6 +36,10 @@ def main(words):
         return 1
     place.say(f"The gs_guc run with the following arguments: [gs_guc {' '.join(words)} ].")
     file = pathlib.Path(datadir) / "postgresql.conf"
+    if not file.exists():
+        # It counts the instances that failed, of those that it found.
+        place.say("\n\nTotal instances: 0. Failed instances: 0.\nSuccess to perform gs_guc!\n")
+        return 0
     place.say(f"expected instance path: [{file}]")
     if verb == "check":
         return check(file, datadir, changes)
