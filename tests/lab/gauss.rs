@@ -6,7 +6,8 @@ use rollup_lab::Engine;
 
 use crate::{
     bench::{Bench, Entry, When},
-    killed, way_back,
+    killed, main_job, vip, way_back,
+    writers::Writers,
 };
 
 pub(crate) const OPENGAUSS: &[Entry] = &[
@@ -14,6 +15,14 @@ pub(crate) const OPENGAUSS: &[Entry] = &[
     Entry::new("opengauss_way_back_restore_loses_exactly_what_came_after", When::Always, way_back::restore)
         .on(Engine::Opengauss),
     Entry::new("opengauss_way_back_down_takes_the_schema_back", When::Always, way_back::down).on(Engine::Opengauss),
+    Entry::new("opengauss_upgrade_under_traffic_loses_nothing_db_3", When::Always, main_job::upgrade)
+        .on(Engine::Opengauss),
+    Entry::new("opengauss_vip_switch_and_back_has_one_writer_vip_4", When::Always, vip::switch_and_back)
+        .on(Engine::Opengauss),
+    Entry::new("opengauss_upgrade_killed_around_the_switchover_goes_on_fail_3", When::Soak, |bench| {
+        killed::killed(bench, &[("db.switchover@node-b", 5), ("db.switchover@node-b", 600)])
+    })
+    .on(Engine::Opengauss),
     Entry::new("opengauss_upgrade_is_killed_at_five_places", When::Always, |bench| {
         killed::killed(bench, killed::PLACES)
     })
@@ -22,34 +31,47 @@ pub(crate) const OPENGAUSS: &[Entry] = &[
 ];
 
 pub(crate) const GAUSSDB: &[Entry] = &[
+    Entry::new("gaussdb_upgrade_under_traffic_loses_nothing_db_3", When::Always, main_job::upgrade).on(Engine::Gaussdb),
+    Entry::new("gaussdb_vip_switch_and_back_has_one_writer_vip_4", When::Always, vip::switch_and_back)
+        .on(Engine::Gaussdb),
+    Entry::new("gaussdb_upgrade_is_killed_at_five_places_fail_3", When::Always, |bench| {
+        killed::killed(bench, killed::PLACES)
+    })
+    .on(Engine::Gaussdb),
+    Entry::new("gaussdb_switchover_that_misleads_ends_right_or_stops_vip_4", When::Soak, misleading)
+        .on(Engine::Gaussdb),
     Entry::new("gaussdb_way_back_keep_loses_nothing", When::Always, way_back::keep).on(Engine::Gaussdb),
     Entry::new("gaussdb_way_back_restore_loses_exactly_what_came_after", When::Always, way_back::restore)
         .on(Engine::Gaussdb),
 ];
 
 /// Has the tools of a node misbehave until it is taken back.
-fn fault(bench: &Bench, node: &str, name: &str, value: &str) -> Result<()> {
+pub(crate) fn fault(bench: &Bench, node: &str, name: &str, value: &str) -> Result<()> {
     let dir = "/run/rollup-lab/gauss";
     let script = format!("install -d -m 0755 {dir}; echo '{value}' > {dir}/{name}; chmod 0644 {dir}/{name}");
     bench.lab.root_script(node, &script).map(drop)
 }
 
-fn mend(bench: &Bench, node: &str) -> Result<()> {
+pub(crate) fn mend(bench: &Bench, node: &str) -> Result<()> {
     bench.lab.root_script(node, "rm -rf /run/rollup-lab/gauss").map(drop)
+}
+
+/// The lab's inventory with short waits: a tool gives up eight seconds after it was asked. Its path.
+pub(crate) fn patience(bench: &Bench) -> Result<String> {
+    let inventory = bench.lab.inventory_path().with_file_name("patience.toml");
+    let text = std::fs::read_to_string(bench.lab.inventory_path())?;
+    let patience = text.replace("[limits]", "[limits]\ndb_switchover = \"30s\"\nreplay = \"30s\"");
+    ensure!(patience != text, "expected limits in the lab's inventory");
+    std::fs::write(&inventory, patience)?;
+    Ok(inventory.display().to_string())
 }
 
 /// A switchover that outlives its tool's patience, and one that nobody heard.
 fn misleading(bench: &Bench) -> Result<()> {
     bench.seed("node-a")?;
-    let inventory = bench.lab.inventory_path().with_file_name("patience.toml");
-    let text = std::fs::read_to_string(bench.lab.inventory_path())?;
-    // The tool gives up eight seconds after it was asked.
-    let patience = text.replace("[limits]", "[limits]\ndb_switchover = \"30s\"");
-    ensure!(patience != text, "expected limits in the lab's inventory");
-    std::fs::write(&inventory, patience)?;
-    let own = inventory.display().to_string();
+    let own = patience(bench)?;
     let switch = ["-i", &own, "vip", "switch", "--yes"];
-    let traffic = bench.traffic()?;
+    let (writers, traffic) = (Writers::watch(bench)?, bench.traffic()?);
 
     // It ends with 0 and says that it gave up; the servers change their roles later.
     fault(bench, "node-a", "switchover-delay", "11")?;
@@ -61,13 +83,14 @@ fn misleading(bench: &Bench) -> Result<()> {
 
     // It ends with 0, and nothing ever happens: the run stops, one server writes, and it goes on when told.
     fault(bench, "node-b", "switchover-ignored", "")?;
-    let said = bench.rollup(&switch)?.expect(4)?;
-    ensure!(said.err.contains("gave up waiting"), "expected why in:\n{}", said.err);
+    let why = if bench.lab.engine() == Engine::Gaussdb { "switchover incomplete" } else { "gave up waiting" };
+    bench.rollup(&switch)?.expect(4)?.expect_err(why)?;
     mend(bench, "node-b")?;
     bench.rollup(&["resume"])?.expect(0)?;
     bench.insist_pair("1.0.0", "node-b")?;
     bench.rollup(&switch)?.expect(0)?;
 
     let report = traffic.stop()?;
-    bench.insist_nothing_lost(&report)
+    bench.insist_nothing_lost(&report)?;
+    writers.stop()?.insist_one()
 }

@@ -2,7 +2,10 @@
 
 use anyhow::{Result, ensure};
 
-use crate::bench::{Bench, Entry, Said, When, pause};
+use crate::{
+    bench::{Bench, Entry, Said, When, pause},
+    writers::Writers,
+};
 
 pub(crate) const SCENARIOS: &[Entry] = &[
     Entry::new("killed_at_five_places", When::Always, |bench| killed(bench, PLACES)),
@@ -32,7 +35,7 @@ pub(crate) const PLACES: &[(&str, u64)] = &[
 
 /// Kills the program at these places and goes on every time.
 pub(crate) fn killed(bench: &Bench, places: &[(&str, u64)]) -> Result<()> {
-    let traffic = bench.traffic()?;
+    let (writers, traffic) = (Writers::watch(bench)?, bench.traffic()?);
     bench.killed_at(bench.start_upgrade("2.0.0")?, places)?.expect(0)?;
     let report = traffic.stop()?;
     crate::say(&format!(
@@ -40,6 +43,7 @@ pub(crate) fn killed(bench: &Bench, places: &[(&str, u64)]) -> Result<()> {
         report.read_gap_ms, report.write_gap_ms, report.failed, report.requests
     ));
     bench.insist_nothing_lost(&report)?;
+    writers.stop()?.insist_one()?;
     bench.insist_upgraded("2.0.0")
 }
 

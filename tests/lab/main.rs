@@ -9,6 +9,7 @@ mod faults;
 mod flavours;
 mod gates;
 mod gauss;
+mod gauss_broken;
 mod health;
 mod init;
 mod killed;
@@ -23,9 +24,11 @@ mod secrets;
 mod sets;
 mod shims;
 mod shims_traps;
+mod trapped;
 mod vip;
 mod way_back;
 mod way_back_killed;
+mod writers;
 
 use std::{
     io::Write,
@@ -60,8 +63,10 @@ fn scenarios() -> Vec<&'static Entry> {
         init::SCENARIOS,
         gauss::OPENGAUSS,
         migrations::OPENGAUSS,
+        gauss_broken::OPENGAUSS,
         shims::OPENGAUSS,
         gauss::GAUSSDB,
+        gauss_broken::GAUSSDB,
         shims::GAUSSDB,
     ];
     all.into_iter().flatten().collect()

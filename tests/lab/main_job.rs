@@ -45,7 +45,7 @@ fn plan_is_what_runs(bench: &Bench) -> Result<()> {
     bench.insist_upgraded("2.0.0")
 }
 
-fn upgrade(bench: &Bench) -> Result<()> {
+pub(crate) fn upgrade(bench: &Bench) -> Result<()> {
     let traffic = bench.full_traffic()?;
     let said = bench.rollup(&["upgrade", "--yes", "--pkg", &bench.package("2.0.0")])?.expect(0)?;
     let report = traffic.stop()?;

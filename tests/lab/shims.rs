@@ -15,7 +15,8 @@ use serde_json::Value;
 use crate::{
     bench::{Bench, Entry, Said, When, pause},
     pair::NODES,
-    shims_traps::{self, Trap},
+    shims_traps, trapped,
+    writers::Writers,
 };
 
 pub(crate) const OPENGAUSS: &[Entry] = &[
@@ -276,6 +277,10 @@ fn effects(bench: &Bench) -> Result<()> {
     // Without -M a server is nobody's standby: it takes writes of its own, and only a build brings it back.
     on("node-b", 0, "gs_ctl stop -D $PGDATA && gs_ctl start -D $PGDATA")?;
     eventually(bench, "node-b", ROLE, "Normal Normal")?;
+    // The watch that other scenarios rely on sees two writers where there are two.
+    let writers = Writers::watch(bench)?;
+    pause(2_000);
+    writers.stop()?.insist_two()?;
     insist_shape(&on("node-b", 0, "gs_ctl query -D $PGDATA")?.out, include_str!("shims/query_normal_mode.txt"))?;
     let own = "gsql -q -d orders -p 15400 -c 'create table stray as select 1 as x; select pg_switch_xlog()'";
     on("node-b", 0, own)?;
@@ -300,40 +305,7 @@ fn effects(bench: &Bench) -> Result<()> {
 
 fn traps(bench: &Bench) -> Result<()> {
     settled(bench, "node-a")?;
-    shims_traps::OPENGAUSS.iter().try_for_each(|trap| one(bench, trap))
-}
-
-/// Provokes one misleading end, and shows that it misleads.
-fn one(bench: &Bench, trap: &Trap) -> Result<()> {
-    let began = Instant::now();
-    let faults = |node: &str, wanted: &[(&str, &str)]| {
-        let files = wanted.iter().map(|(name, text)| format!("printf '%s' '{text}' > {name}; "));
-        let script =
-            format!("mkdir -p /run/rollup-lab/gauss; cd /run/rollup-lab/gauss; rm -f *; {}", files.collect::<String>());
-        bench.lab.root_script(node, &script).map(drop)
-    };
-    let run = || -> Result<()> {
-        for (node, name, text) in trap.faults {
-            faults(node, &[(name, text)])?;
-        }
-        let said = omm(bench, trap.node, trap.command)?.expect(trap.code)?;
-        let all = format!("{}{}", said.out, said.err);
-        ensure!(all.contains(trap.says), "expected `{}`, found:\n{all}", trap.says);
-        for (node, script, text) in trap.truth {
-            eventually(bench, node, script, text)?;
-        }
-        for (node, _, _) in trap.faults {
-            faults(node, &[])?;
-        }
-        for (node, script) in trap.mend {
-            omm(bench, node, script)?;
-        }
-        let is_as_before = trap.faults.is_empty() && trap.mend.is_empty();
-        if is_as_before { Ok(()) } else { settled(bench, "node-a") }
-    };
-    run().with_context(|| format!("trap `{}`", trap.what))?;
-    crate::say(&format!("        {} ({:.1} s)", trap.what, began.elapsed().as_secs_f64()));
-    Ok(())
+    shims_traps::OPENGAUSS.iter().try_for_each(|trap| trapped::one(bench, trap))
 }
 
 fn backups(bench: &Bench) -> Result<()> {
@@ -448,7 +420,7 @@ fn manager(bench: &Bench) -> Result<()> {
     on("node-b", 3, "gs_ctl status -D $PGDATA")?;
     on("node-a", 0, "cm_ctl resume")?;
     settled(bench, "node-a")?;
-    shims_traps::GAUSSDB.iter().try_for_each(|trap| one(bench, trap))?;
+    shims_traps::GAUSSDB.iter().try_for_each(|trap| trapped::one(bench, trap))?;
 
     // Without its processes the manager answers nobody, and the servers go on.
     let manager_is = |verb: &str| -> Result<()> {

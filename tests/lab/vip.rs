@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::{
     bench::{Bench, Entry, When, pause},
     pair::NODES,
+    writers::Writers,
 };
 
 pub(crate) const SCENARIOS: &[Entry] = &[
@@ -119,9 +120,9 @@ impl Bench {
     }
 }
 
-fn switch_and_back(bench: &Bench) -> Result<()> {
+pub(crate) fn switch_and_back(bench: &Bench) -> Result<()> {
     let before: Vec<_> = NODES.iter().map(|node| bench.keepalived(node)).collect::<Result<_>>()?;
-    let traffic = bench.traffic()?;
+    let (writers, traffic) = (Writers::watch(bench)?, bench.traffic()?);
     bench.rollup(&["vip", "switch", "--yes"])?.expect(0)?;
     bench.insist_pair("1.0.0", "node-b")?;
     let status = bench.rollup(&["--json", "vip", "status"])?.expect(0)?.json()?;
@@ -137,6 +138,7 @@ fn switch_and_back(bench: &Bench) -> Result<()> {
         report.read_gap_ms, report.write_gap_ms
     ));
     bench.insist_nothing_lost(&report)?;
+    writers.stop()?.insist_one()?;
     for (node, before) in NODES.iter().zip(&before) {
         ensure!(*before == bench.keepalived(node)?, "the configuration of {node} is not as it was");
         let left = bench.lab.root_script(node, "ls -A /var/lib/rollup/keepalived 2>/dev/null || true")?;
