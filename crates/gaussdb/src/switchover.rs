@@ -8,6 +8,8 @@
 //!    promoted and the old primary is *reinstated*.
 //! 3. *Rejoin* the old primary as a standby, which costs no writer any time.
 //!
+//! A next primary that dies after the demotion is started again: nobody writes then, and it can only come up as a standby.
+//!
 //! Each state in between is recognised by looking at both servers, never by what was done before; so it can be left in
 //! either direction. The way back from a change that nobody finished first brings up what it left stopped.
 
