@@ -60,7 +60,7 @@ pub(crate) fn mend(bench: &Bench, node: &str) -> Result<()> {
 pub(crate) fn patience(bench: &Bench) -> Result<String> {
     let inventory = bench.lab.inventory_path().with_file_name("patience.toml");
     let text = std::fs::read_to_string(bench.lab.inventory_path())?;
-    let patience = text.replace("[limits]", "[limits]\ndb_switchover = \"30s\"\nreplay = \"30s\"");
+    let patience = text.replace("[limits]", "[limits]\ndb_switchover = \"30s\"\nreplay = \"30s\"\nmigration = \"15s\"");
     ensure!(patience != text, "expected limits in the lab's inventory");
     std::fs::write(&inventory, patience)?;
     Ok(inventory.display().to_string())

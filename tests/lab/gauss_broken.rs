@@ -26,12 +26,17 @@ pub(crate) const OPENGAUSS: &[Entry] = &[
         .on(Engine::Opengauss),
     Entry::new("opengauss_commits_that_would_hang_are_found_before_anything_changes_pre_4", When::Always, hanging)
         .on(Engine::Opengauss),
+    Entry::new("opengauss_migration_that_waits_for_a_stalled_standby_stops_and_goes_on_db_4", When::Soak, stalled)
+        .on(Engine::Opengauss),
     Entry::new("opengauss_settings_of_commits_come_back_after_kills_db_2", When::Soak, relaxed).on(Engine::Opengauss),
 ];
 
-pub(crate) const GAUSSDB: &[Entry] =
-    &[Entry::new("gaussdb_switchover_that_dies_between_the_roles_ends_right_vip_4", When::Soak, half)
-        .on(Engine::Gaussdb)];
+pub(crate) const GAUSSDB: &[Entry] = &[
+    Entry::new("gaussdb_switchover_that_dies_between_the_roles_stops_and_goes_on_vip_4", When::Soak, half)
+        .on(Engine::Gaussdb),
+    Entry::new("gaussdb_standby_lost_before_the_cutover_is_started_by_its_manager_fail_1", When::Soak, lost_before)
+        .on(Engine::Gaussdb),
+];
 
 /// Who looks on while something breaks.
 struct Audience {
@@ -84,8 +89,17 @@ fn half(bench: &Bench) -> Result<()> {
     let own = patience(bench)?;
     let audience = Audience::start(bench)?;
     fault(bench, "node-b", "switchover-half", "")?;
-    bench.rollup(&["-i", &own, "upgrade", "--yes", "--pkg", &bench.package("2.0.0")])?.expect(0)?;
-    mend(bench, "node-b")?;
+    let said = bench.rollup(&["-i", &own, "upgrade", "--yes", "--pkg", &bench.package("2.0.0")])?;
+    if bench.lab.engine() == Engine::Gaussdb {
+        // Its manager starts the dead server and has the old primary write again, however often it is asked.
+        let said = said.expect(4)?.expect_err("switchover incomplete")?;
+        insist_next(&said)?;
+        mend(bench, "node-b")?;
+        bench.rollup(&["resume"])?.expect(0)?;
+    } else {
+        said.expect(0)?;
+        mend(bench, "node-b")?;
+    }
     audience.insist_well(bench)?;
     bench.insist_upgraded("2.0.0")?;
     bench.insist_database(&["ref", "note"], &[])?;
@@ -105,7 +119,15 @@ fn lost_before(bench: &Bench) -> Result<()> {
     let mut child = bench.start_run(&upgrade)?;
     bench.wait_for("step-started", "service.install@node-b", &mut child)?;
     lose(bench, "node-b")?;
-    let said = Said::from(child.wait_with_output()?).expect(4)?;
+    let said = Said::from(child.wait_with_output()?);
+    if bench.lab.engine() == Engine::Gaussdb {
+        // Its manager starts a dead server again, before anybody has to look.
+        said.expect(0)?;
+        audience.insist_well(bench)?;
+        bench.insist_upgraded("2.0.0")?;
+        return insist_settings(bench);
+    }
+    let said = said.expect(4)?;
     insist_next(&said)?;
     said.expect_err("an answer of the database on port 15400")?.expect_err("connection refused")?;
     let status = bench.lab.status();
@@ -175,6 +197,25 @@ fn hanging(bench: &Bench) -> Result<()> {
     bench.rollup(&["resume"])?.expect(0)?;
     audience.insist_well(bench)?;
     bench.insist_upgraded("2.0.0")?;
+    insist_settings(bench)
+}
+
+/// The standby receives nothing more and nobody has noticed: a migration waits in its commit until its limit.
+fn stalled(bench: &Bench) -> Result<()> {
+    bench.seed("node-a")?;
+    let own = patience(bench)?;
+    let audience = Audience::start(bench)?;
+    let mut child = bench.start_run(&["-i", &own, "upgrade", "--yes", "--pkg", &bench.package("2.0.0")])?;
+    bench.wait_for("step-started", "sync.freeze@node-a", &mut child)?;
+    bench.lab.root_script("node-b", "kill -STOP $(pgrep -f walreceiver)")?;
+    let said = Said::from(child.wait_with_output()?);
+    bench.lab.root_script("node-b", "kill -CONT $(pgrep -f walreceiver)")?;
+    let said = said.expect(4)?.expect_err("db.migrate@node-a")?;
+    insist_next(&said)?;
+    bench.rollup(&["resume"])?.expect(0)?;
+    audience.insist_well(bench)?;
+    bench.insist_upgraded("2.0.0")?;
+    bench.insist_database(&["ref", "note"], &[])?;
     insist_settings(bench)
 }
 
