@@ -6,6 +6,7 @@ mod cuts;
 mod gates;
 mod journal;
 mod lost;
+mod opengauss;
 mod resume;
 mod rollback;
 mod sets;

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use rollup_engine::{Options, Stop};
 use rollup_model::{Event, Lane, NodeName, PhaseId, Plan, Policy, Record, Span, StepId, StepState};
-use rollup_testkit::{Ended, Run, Scenario, Sim, World};
+use rollup_testkit::{Ended, Engine, Run, Scenario, Sim, World};
 
 pub(crate) fn step(id: &str) -> StepId {
     StepId::new(id).unwrap()
@@ -24,6 +24,12 @@ pub(crate) fn run_on(plan: impl FnOnce(&mut Plan), world: impl FnOnce(&mut World
     let scenario = Scenario::built_in().unwrap().replan(plan);
     let pair = scenario.pair_with(world);
     Run::new(&scenario, pair).unwrap()
+}
+
+/// The built-in upgrade on a healthy pair with this database.
+pub(crate) fn on(engine: Engine) -> Run {
+    let scenario = Scenario::on(engine).unwrap();
+    Run::new(&scenario, scenario.pair()).unwrap()
 }
 
 /// The rollback of what became of a run.

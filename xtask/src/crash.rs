@@ -11,6 +11,18 @@ pub(crate) struct Arguments {
     /// Brief is a part of `cargo xtask test`, long of `cargo xtask soak`; all of it takes hours.
     #[arg(long, value_enum, default_value_t = Extent::Usual)]
     extent: Extent,
+    /// The database of the pair; without it both are visited.
+    #[arg(long, value_enum)]
+    engine: Option<Engine>,
+}
+
+/// The database of the pair.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Engine {
+    /// PostgreSQL.
+    Postgresql,
+    /// openGauss.
+    Opengauss,
 }
 
 /// How much of the matrix is visited.
@@ -28,11 +40,15 @@ pub(crate) enum Extent {
 
 /// Runs the matrix as asked for.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    visit(arguments.extent)
+    of(arguments.extent, arguments.engine)
 }
 
-/// Runs the matrix; its last line is `N points, M wrong`.
+/// Runs the matrix on both databases; its last line is `N points, M wrong`.
 pub(crate) fn visit(extent: Extent) -> Result<ExitCode> {
+    of(extent, None)
+}
+
+fn of(extent: Extent, engine: Option<Engine>) -> Result<ExitCode> {
     let mut command = Command::new(crate::cargo());
     command.current_dir(crate::workspace()).args(["run", "--quiet", "--package", "rollup-testkit", "--bin", "crash"]);
     if matches!(extent, Extent::All) {
@@ -40,6 +56,9 @@ pub(crate) fn visit(extent: Extent) -> Result<ExitCode> {
         command.arg("--release");
     }
     let word = extent.to_possible_value().context("every extent has a word")?;
-    let status = command.arg("--").arg(word.get_name()).status().context("cannot run cargo")?;
+    command.arg("--").arg(word.get_name());
+    let engine = engine.and_then(|engine| engine.to_possible_value());
+    command.args(engine.iter().map(|engine| engine.get_name()));
+    let status = command.status().context("cannot run cargo")?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

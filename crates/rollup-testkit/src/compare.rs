@@ -67,7 +67,10 @@ impl World {
                 "sync": machine.sync,
                 "staging": machine.staging,
                 "desk": machine.desk,
-                "database": { "runs": database.runs(), "writes": database.writes(), "signal": database.is_marked() },
+                "database": {
+                    "runs": database.runs(), "writes": database.writes(), "signal": database.is_marked(),
+                    "commits": database.commits(),
+                },
             })
         };
         self.machines.iter().map(|(node, found)| (node.to_string(), machine(found))).collect()

@@ -25,6 +25,8 @@ pub enum Kind {
     RebootBefore,
     /// The power of the node that runs the command fails once the command has taken effect.
     RebootAfter,
+    /// The power of the other node fails once the command has taken effect.
+    PeerReboots,
 }
 
 impl Kind {
@@ -42,10 +44,10 @@ impl Kind {
     /// Every way to kill the process once.
     pub const KILLS: [Kind; 3] = [Kind::KillBefore, Kind::KillAfter, Kind::KillLate];
 
-    /// Every way to take the node away.
-    pub const REBOOTS: [Kind; 2] = [Kind::RebootBefore, Kind::RebootAfter];
+    /// Every way to take a node away.
+    pub const REBOOTS: [Kind; 3] = [Kind::RebootBefore, Kind::RebootAfter, Kind::PeerReboots];
 
-    /// Whether the node boots anew.
+    /// Whether a node boots anew.
     pub fn reboots(self) -> bool {
         Kind::REBOOTS.contains(&self)
     }
@@ -69,6 +71,7 @@ impl fmt::Display for Kind {
             Kind::Unreachable => "unreachable",
             Kind::RebootBefore => "rebooted before",
             Kind::RebootAfter => "rebooted after",
+            Kind::PeerReboots => "the other one rebooted after",
         })
     }
 }

@@ -1,19 +1,29 @@
-//! The database server of a machine: PostgreSQL as far as the commands of a run can tell.
+//! The database server of a machine: PostgreSQL or openGauss, as far as the commands of a run can tell.
 //!
-//! The first five arguments of every command are the server's own (tools, data directory, port, database, user).
+//! The first five arguments of every command are the server's own (tools or environment, data directory, port, database,
+//! user). What the engines share is here: data directories, positions, history, archives. How roles change and what a look
+//! prints is each one's own.
 
 mod archive;
 mod data;
 mod exchange;
+mod opengauss;
+mod postgresql;
 mod probe;
+mod settings;
+mod tools;
 
 use std::time::Duration;
 
-use rollup_model::NodeName;
+use rollup_model::{NodeName, inventory::DatabaseEngine};
 use serde::{Serialize, Serializer};
 use serde_json::json;
 
-use self::data::{Data, Row};
+use self::{
+    data::{Data, Row},
+    settings::Settings,
+};
+pub(crate) use self::{opengauss::Patience, tools::Changing};
 use crate::{
     call::{Answer, Call, Failed},
     world::{Later, World},
@@ -42,6 +52,12 @@ pub(crate) struct Database {
     standby: bool,
     /// A standby that has connected to its upstream.
     connected: bool,
+    /// Between two roles, which only openGauss shows.
+    changing: Option<Changing>,
+    /// Until when a tool watches that changes the role, if nothing comes of it before.
+    tool_until: Duration,
+    /// What its commits waited for before, in the file that is there for as long as it is not put back.
+    relaxed: Option<String>,
     checkpoint: Checkpoint,
     /// The node's own data directory; between two renames it is not there.
     data: Option<Data>,
@@ -70,7 +86,7 @@ impl Serialize for Database {
             })
         };
         let shown = json!({
-            "up": self.up, "standby": self.standby,
+            "up": self.up, "standby": self.standby, "commits": self.commits(),
             "data": data(&self.data), "new": data(&self.new), "old": data(&self.old),
         });
         shown.serialize(serializer)
@@ -96,13 +112,16 @@ fn position_of(lsn: &str) -> u64 {
 
 impl Database {
     /// One of a pair that replicates.
-    pub(crate) fn new(primary: bool) -> Self {
+    pub(crate) fn new(engine: DatabaseEngine, primary: bool) -> Self {
         Self {
             up: true,
             standby: !primary,
             connected: true,
+            changing: None,
+            tool_until: Duration::ZERO,
+            relaxed: None,
             checkpoint: Checkpoint { redo: 0x2FF_0000, at: None },
-            data: Some(Data::new(primary)),
+            data: Some(Data::new(engine, primary)),
             new: None,
             old: None,
         }
@@ -113,6 +132,11 @@ impl Database {
         self.up
     }
 
+    /// Whether it answers a question: not while it steps down.
+    fn answers(&self) -> bool {
+        self.up && self.changing != Some(Changing::Demoting)
+    }
+
     /// Whether it would come up as a standby.
     pub(crate) fn is_marked(&self) -> bool {
         self.data.as_ref().is_some_and(|data| data.signal)
@@ -120,7 +144,7 @@ impl Database {
 
     /// Whether it accepts writes.
     pub(crate) fn writes(&self) -> bool {
-        self.up && !self.standby
+        self.answers() && !self.standby
     }
 
     /// Names of the migrations in its history.
@@ -140,7 +164,7 @@ impl Database {
     /// A clean stop.
     fn stops(&mut self) {
         let primary = self.writes();
-        (self.up, self.connected) = (false, false);
+        (self.up, self.connected, self.changing) = (false, false, None);
         if let Some(data) = &mut self.data {
             data.shutdown = primary.then_some(data.position);
             data.ended = if primary { "shut down" } else { "shut down in recovery" }.to_owned();
@@ -149,6 +173,11 @@ impl Database {
 }
 
 impl World {
+    /// Whether it is openGauss that both machines have.
+    pub(crate) fn is_gauss(&self) -> bool {
+        self.inventory.database.engine != DatabaseEngine::Postgresql
+    }
+
     fn address(&self, node: &NodeName) -> String {
         self.inventory.node(node).map(|node| node.peer_address().to_owned()).unwrap_or_default()
     }
@@ -183,10 +212,15 @@ impl World {
         };
         match call.id.as_str() {
             "db.progress" if waiting(call.arg(SERVER), false) => Some(Duration::from_secs(2)),
-            "db.promote" if handed_over(call).is_some_and(|(kind, target)| waiting(&target, kind == "shutdown")) => {
-                Some(Duration::from_secs(call.arg(SERVER).parse().unwrap_or(5)))
+            "db.promote"
+                if handed_over(call)
+                    .is_some_and(|(kind, target)| kind != "switch" && waiting(&target, kind == "shutdown")) =>
+            {
+                Some(Duration::from_secs(5))
             }
-            "db.demote" if here.writes() && !self.streams(&self.peer(node)) => Some(Duration::from_secs(5)),
+            "db.demote" if !self.is_gauss() && here.writes() && !self.streams(&self.peer(node)) => {
+                Some(Duration::from_secs(5))
+            }
             "job.look" if self.at(node).desk.job_runs(call.arg(0)) => {
                 Some(Duration::from_secs(call.arg(1).parse().unwrap_or(1)))
             }
@@ -203,9 +237,15 @@ impl World {
         let here = &self.at(node).database;
         let silent = || Failed::saying(2, "psql: error: connection to server failed: No such file or directory");
         Some(match call.id.as_str() {
-            "db.position" | "db.progress" | "db.checkpoint" | "db.migrate" | "db.revert" if !here.up => Err(silent()),
+            "db.position" | "db.progress" | "db.checkpoint" | "db.migrate" | "db.revert" | "db.relax"
+            | "db.tighten"
+                if !here.answers() =>
+            {
+                Err(silent())
+            }
             "db.position" if here.standby => Ok("standby\n".to_owned()),
             "db.position" => Ok(format!("primary {}\n", lsn(here.position()))),
+            "db.progress" if self.is_gauss() => Ok(self.progress_by_tools(node)),
             "db.progress" => {
                 let receiver = self.streams(node).then_some("streaming");
                 let replayed = here.standby.then(|| lsn(here.position()));
@@ -220,13 +260,20 @@ impl World {
                 Ok(String::new())
             }
             "db.migrate" => self.migrate(node, &call.args[SERVER..]),
-            "db.demote" => self.demote(node, more(0)),
+            "db.promote" if self.is_gauss() => self.promote_by_tools(node, call),
             "db.promote" => match handed_over(call) {
                 Some((kind, target)) => self.promote(node, &kind, &target),
                 None => Err(Failed::saying(3, "ERROR:  nobody said up to where the old primary wrote")),
             },
+            "db.demote" if self.is_gauss() => self.ask_for_the_role(node),
+            "db.rejoin" if self.is_gauss() => self.rejoin_by_tools(node),
+            "db.reinstate" if self.is_gauss() => self.reinstate_by_tools(node),
+            "db.rebuild" if self.is_gauss() => self.build(node, &more(2)),
+            "db.demote" => self.demote(node, more(0)),
             "db.rejoin" => self.rejoin(node, more(0)),
             "db.reinstate" => self.reinstate(node),
+            "db.relax" => self.relax(node),
+            "db.tighten" => self.tighten(node),
             "db.revert" => self.revert(node, &call.args[SERVER..]),
             "db.base-backup" | "db.backup-look" | "db.drill" | "db.drill-look" => self.archives(node, call),
             "db.place-look" => Ok(self.places(node)),
@@ -310,91 +357,6 @@ impl World {
         Ok(String::new())
     }
 
-    fn follow(&mut self, node: &NodeName, address: String) {
-        if let Some(data) = self.data(node) {
-            (data.signal, data.upstream) = (true, Some(address));
-        }
-    }
-
-    fn demote(&mut self, node: &NodeName, next: String) -> Answer {
-        let here = &self.at(node).database;
-        let position = here.position();
-        if here.up && here.standby {
-            return Ok(format!("standby {}\n", lsn(position)));
-        }
-        if here.up {
-            let peer = self.peer(node);
-            if !self.streams(&peer) {
-                return Err(Failed::saying(3, "no standby is streaming from this server"));
-            }
-            self.follow(node, next);
-            self.write(node);
-            self.machine(node).database.stops();
-            if let Some(data) = self.data(node) {
-                data.shutdown = Some(position);
-            }
-            self.changed("db.stopped", node, "server");
-            return Ok(format!("shutdown {}\n", lsn(position)));
-        }
-        let data = here.data.as_ref();
-        match data.filter(|data| data.ended == "shut down").and_then(|data| data.shutdown) {
-            Some(position) => {
-                self.follow(node, next);
-                Ok(format!("shutdown {}\n", lsn(position)))
-            }
-            None => Err(Failed::saying(3, "the server is down without a clean shutdown: `in production`")),
-        }
-    }
-
-    fn promote(&mut self, node: &NodeName, kind: &str, target: &str) -> Answer {
-        let here = &mut self.machine(node).database;
-        let Some(data) = here.data.as_mut().filter(|_| here.up) else {
-            return Err(Failed::saying(3, "psql: error: connection to server failed"));
-        };
-        if !here.standby {
-            return Ok(String::new());
-        }
-        let target = position_of(target);
-        if data.position < target || (data.position == target && kind == "shutdown") {
-            return Err(Failed::saying(3, format!("ERROR:  replayed up to {} only", lsn(data.position))));
-        }
-        here.standby = false;
-        data.signal = false;
-        data.timelines.push((data.timeline() + 1, data.position));
-        here.checkpoint.redo = data.position;
-        self.changed("db.promoted", node, "server");
-        self.write(node);
-        Ok(String::new())
-    }
-
-    fn rejoin(&mut self, node: &NodeName, primary: String) -> Answer {
-        let here = &self.at(node).database;
-        if here.writes() {
-            return Err(Failed::saying(3, "this server is a primary; it is not made a standby by force"));
-        }
-        let was_up = here.up;
-        self.follow(node, primary);
-        if !was_up {
-            self.start_server(node);
-        }
-        Ok(String::new())
-    }
-
-    fn reinstate(&mut self, node: &NodeName) -> Answer {
-        let here = &mut self.machine(node).database;
-        let writes = here.writes();
-        if !writes && here.up {
-            here.stops();
-        }
-        if let Some(data) = &mut here.data {
-            data.signal = false;
-        }
-        if !writes {
-            self.start_server(node);
-        }
-        Ok(String::new())
-    }
-
     fn start_server(&mut self, node: &NodeName) {
         self.server_starts(node);
         self.changed("db.started", node, if self.at(node).database.standby { "standby" } else { "primary" });
@@ -407,7 +369,7 @@ impl World {
         if let Some(data) = here.data.as_mut().filter(|_| here.up) {
             data.ended = ended.to_owned();
         }
-        (here.up, here.connected) = (false, false);
+        (here.up, here.connected, here.changing, here.tool_until) = (false, false, None, Duration::ZERO);
     }
 
     /// The server starts as what its files say.
@@ -415,7 +377,7 @@ impl World {
         let here = &mut self.machine(node).database;
         let Some(data) = &mut here.data else { return };
         data.shutdown = None;
-        (here.up, here.standby, here.connected) = (true, data.signal, false);
+        (here.up, here.standby, here.connected, here.changing) = (true, data.signal, false, None);
         let peer = self.peer(node);
         let position = self.at(&peer).database.position();
         self.schedule(CATCH_UP, node, Later::Replays(position));

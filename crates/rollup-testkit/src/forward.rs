@@ -19,7 +19,7 @@ use crate::{
 /// How many processes may work on a run that is cut.
 const LIVES: usize = 4;
 
-/// How long no database may write in a process that goes on by itself.
+/// How much longer than without a cut no database may write in a process that goes on by itself.
 const SILENCE: Duration = Duration::from_secs(10);
 
 /// How much longer a run may take because of one lost command.
@@ -50,6 +50,7 @@ pub(crate) struct Clean {
     world: Value,
     effects: Counts,
     took: Duration,
+    silence: Duration,
 }
 
 /// A run without a cut.
@@ -69,6 +70,7 @@ pub(crate) fn clean(scenario: &Scenario) -> Result<Clean> {
             world: world.settled(),
             effects: count(&world.effects),
             took,
+            silence: world.longest_silence,
         })
     })
 }
@@ -124,7 +126,7 @@ pub(crate) fn point(scenario: &Scenario, clean: &Clean, cut: Cut) -> Result<Visi
         let silence = world.longest_silence;
         drop(world);
         let delay = run.sim.elapsed().saturating_sub(clean.took);
-        if cut.kind.spares() && silence > SILENCE {
+        if cut.kind.spares() && silence > clean.silence + SILENCE {
             reasons.push(format!("no database wrote for {} s", silence.as_secs()));
         }
         if cut.kind.spares() && delay > DELAY {

@@ -206,7 +206,7 @@ pub fn run_all(scenario: &Scenario, range: &Range) -> Result<Matrix> {
     let mut matrix = Matrix::default();
     let cut = |kinds: &[Kind], at: usize| kinds.iter().map(move |kind| Cut { at, kind: *kind }).collect::<Vec<_>>();
     let mut add = |name: &str, threads, cuts: Vec<Vec<Cut>>, visit: &Visit<'_>| -> Result<()> {
-        let name = format!("{}{name}{}", scenario.name, scenario.vip.name());
+        let name = format!("{}{name}{}{}", scenario.name, scenario.vip.name(), scenario.engine.name());
         matrix.add(name, threads, &cuts.concat(), visit)
     };
     let forward = |cut| Ok(vec![forward::point(scenario, &clean, cut)?]);

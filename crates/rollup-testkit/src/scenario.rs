@@ -15,7 +15,12 @@ use rollup_model::{
 };
 use tempfile::TempDir;
 
-use crate::{service::NEW_FILE, sim::Sim, stand_in::Note, world::World};
+use crate::{
+    service::NEW_FILE,
+    sim::Sim,
+    stand_in::Note,
+    world::{Switching, World},
+};
 
 const INVENTORY: &str = r#"
 [cluster]
@@ -33,9 +38,7 @@ host = "10.77.0.12"
 address = "10.77.0.100"
 
 [database]
-engine = "postgresql"
-data_dir = "/var/lib/postgresql/15/main"
-unit = "postgresql@15-main.service"
+ENGINE
 name = "orders"
 owner = "orders"
 switchover = "with-vip"
@@ -55,6 +58,21 @@ copies = ["peer"]
 unit = "config-sync.service"
 timer = "config-sync.timer"
 paths = ["/etc/orders/shared"]
+"#;
+
+const POSTGRESQL: &str = r#"
+engine = "postgresql"
+data_dir = "/var/lib/postgresql/15/main"
+unit = "postgresql@15-main.service"
+"#;
+
+const OPENGAUSS: &str = r#"
+engine = "opengauss"
+os_user = "omm"
+env_file = "/home/omm/gauss_env"
+data_dir = "/opt/huawei/install/data/dn"
+unit = "opengauss.service"
+port = 15400
 "#;
 
 const PLAYBOOK: &str = include_str!("../../../playbooks/ha-upgrade.toml");
@@ -101,6 +119,39 @@ impl Vip {
     }
 }
 
+/// The database of both nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Engine {
+    /// PostgreSQL.
+    #[default]
+    Postgresql,
+    /// openGauss, and what its tools do with the next change of roles that they ask for.
+    OpenGauss(Switching),
+}
+
+impl Engine {
+    /// What follows the name of a group of points.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Engine::Postgresql => "",
+            Engine::OpenGauss(Switching::Prompt) => ", openGauss",
+            Engine::OpenGauss(Switching::Late(_)) => ", openGauss, late switchover",
+            Engine::OpenGauss(Switching::Half) => ", openGauss, half a switchover",
+            Engine::OpenGauss(Switching::Ignored) => ", openGauss, ignored switchover",
+        }
+    }
+
+    fn inventory(self) -> String {
+        INVENTORY.replace("ENGINE", if self == Engine::Postgresql { POSTGRESQL } else { OPENGAUSS })
+    }
+
+    fn prepare(self, world: &mut World) {
+        if let Engine::OpenGauss(switching) = self {
+            world.knobs.switching = switching;
+        }
+    }
+}
+
 /// A plan and what it needs. Cheap to clone; a run starts from a new pair each time.
 #[derive(Clone)]
 pub struct Scenario {
@@ -112,6 +163,8 @@ pub struct Scenario {
     _desk: Arc<TempDir>,
     /// How keepalived is configured on both nodes.
     pub vip: Vip,
+    /// The database of both nodes.
+    pub engine: Engine,
     /// What it is, for people, where not the upgrade.
     pub(crate) name: &'static str,
 }
@@ -122,6 +175,11 @@ impl Scenario {
         Self::with(|_| {})
     }
 
+    /// The built-in upgrade of a pair with this database.
+    pub fn on(engine: Engine) -> Result<Self> {
+        Self::made(PLAYBOOK, engine, Vip::Plain, "", |_| {})
+    }
+
     /// The built-in upgrade with some actions replaced.
     pub fn with(replace: impl FnOnce(&mut Registry)) -> Result<Self> {
         Self::of(PLAYBOOK, replace)
@@ -129,18 +187,25 @@ impl Scenario {
 
     /// Another playbook on the same pair.
     pub fn of(text: &str, replace: impl FnOnce(&mut Registry)) -> Result<Self> {
-        Self::made(text, Vip::Plain, "", replace)
+        Self::made(text, Engine::Postgresql, Vip::Plain, "", replace)
     }
 
     /// The built-in switch of VIP and database.
-    pub fn switch(vip: Vip) -> Result<Self> {
-        Self::made(SWITCH, vip, "vip switch, ", |_| {})
+    pub fn switch(engine: Engine, vip: Vip) -> Result<Self> {
+        Self::made(SWITCH, engine, vip, "vip switch, ", |_| {})
     }
 
-    fn made(text: &str, vip: Vip, name: &'static str, replace: impl FnOnce(&mut Registry)) -> Result<Self> {
+    fn made(
+        text: &str,
+        engine: Engine,
+        vip: Vip,
+        name: &'static str,
+        replace: impl FnOnce(&mut Registry),
+    ) -> Result<Self> {
         let mut registry = registry();
         replace(&mut registry);
-        let mut inventory = inventory::load(INVENTORY).map_err(|found| anyhow!("the inventory: {found:?}"))?;
+        let mut inventory =
+            inventory::load(&engine.inventory()).map_err(|found| anyhow!("the inventory: {found:?}"))?;
         let desk = crate::process::directory()?;
         identify(&mut inventory, desk.path())?;
         inventory.keepalived.drain = rollup_model::Span::secs(if name.is_empty() { 0 } else { 1 });
@@ -156,7 +221,7 @@ impl Scenario {
         let site = Site { inventory: &inventory, release: Some(&release), facts: &facts };
         let plan = compile(&playbook, &site, &versions, &registry, &identity);
         let plan = plan.map_err(|found| anyhow!("the plan: {found:#?}"))?;
-        Ok(Self { plan: Arc::new(plan), registry: Arc::new(registry), _desk: Arc::new(desk), vip, name })
+        Ok(Self { plan: Arc::new(plan), registry: Arc::new(registry), _desk: Arc::new(desk), vip, engine, name })
     }
 
     /// The same with another plan.
@@ -180,6 +245,7 @@ impl Scenario {
         let release = self.plan.release.clone().unwrap_or_else(release);
         let mut world = World::new(&self.plan.inventory, &release);
         self.vip.prepare(&mut world);
+        self.engine.prepare(&mut world);
         change(&mut world);
         Sim::new(world)
     }

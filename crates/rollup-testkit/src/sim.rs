@@ -16,6 +16,7 @@ use tokio::{io::AsyncWriteExt, sync::Notify, time::Instant};
 use crate::{
     call::{Answer, Call},
     cut::{Cut, Kind},
+    database::Patience,
     world::World,
 };
 
@@ -155,7 +156,8 @@ impl Sim {
         let deaf =
             self.control().deaf.iter().any(|(deaf, prefix)| deaf == node && "db.promote".starts_with(prefix.as_str()));
         let world = self.world();
-        !deaf && !world.is_down(node) && world.at(node).database.runs()
+        // openGauss's script says so before it looks at the server.
+        !deaf && !world.is_down(node) && (world.is_gauss() || world.at(node).database.runs())
     }
 
     fn control(&self) -> MutexGuard<'_, Control> {
@@ -215,6 +217,12 @@ impl Sim {
                 world.reboot(node);
                 Fate::Lost(in_doubt(&call.id, "the node went down"))
             }
+            Some(Kind::PeerReboots) => {
+                let answer = world.run(node, &call);
+                let peer = world.peer(node);
+                world.reboot(&peer);
+                Fate::Answered(answer)
+            }
             Some(Kind::LostLate) => {
                 let error = in_doubt(&call.id, "cut by the test while it was under way");
                 world.run_later(LATE, node, call);
@@ -231,13 +239,28 @@ async fn pass(time: Duration) {
 
 /// Whether the command gets as far as its script's own waiting.
 fn waits(kind: Option<Kind>) -> bool {
-    matches!(kind, None | Some(Kind::KillAfter | Kind::KillTwice | Kind::LostAfter | Kind::RebootAfter))
+    matches!(
+        kind,
+        None | Some(Kind::KillAfter | Kind::KillTwice | Kind::LostAfter | Kind::RebootAfter | Kind::PeerReboots)
+    )
 }
 
 /// One machine of a simulated pair.
 struct FakeHost {
     sim: Arc<Sim>,
     node: NodeName,
+}
+
+impl FakeHost {
+    /// What a tool does that has asked both servers to change their roles; returns what it says in the end.
+    async fn watch(&self, patience: Patience) -> String {
+        let began = self.sim.elapsed();
+        let is_there = || self.sim.world().at(&self.node).database.writes();
+        while self.sim.elapsed() - began < patience.script && !is_there() {
+            pass(TURN).await;
+        }
+        self.sim.world().outcome(&self.node, self.sim.elapsed() - began < patience.tool, patience.tool)
+    }
 }
 
 #[async_trait::async_trait]
@@ -278,7 +301,14 @@ impl Host for FakeHost {
             pass(TURN).await;
             waited += TURN;
         }
-        match self.sim.send(&self.node, call, kind) {
+        let patience = self.sim.world().patience(&call);
+        let mut fate = self.sim.send(&self.node, call, kind);
+        if let (Some(patience), Fate::Answered(Ok(said))) = (patience, &mut fate)
+            && World::is_open(said)
+        {
+            said.push_str(&self.watch(patience).await);
+        }
+        match fate {
             Fate::Answered(Ok(stdout)) => Ok(Output { stdout, stderr: String::new() }),
             Fate::Answered(Err(failed)) => Err(RemoteError::Exit {
                 host: self.node.to_string(),

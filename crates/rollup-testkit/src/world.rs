@@ -44,9 +44,28 @@ pub struct Knobs {
     pub failing_starts: u32,
     /// How long a job takes, where not the usual.
     pub job_takes: Option<Duration>,
+    /// What becomes of the next change of roles that openGauss's tools ask for.
+    pub switching: Switching,
     /// Directories cannot be renamed at once: while a job works, a copy of the database lies beside it.
     pub slow_renames: bool,
 }
+
+/// What becomes of a change of roles that openGauss's tools ask for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Switching {
+    /// Both servers change within a moment.
+    #[default]
+    Prompt,
+    /// They do, but after so long and a little more.
+    Late(Duration),
+    /// The old primary steps down, and the other one never takes over.
+    Half,
+    /// Nobody does anything.
+    Ignored,
+}
+
+/// Stages of a way back in which the service is up while there is no standby yet.
+const ALONE: [&str; 2] = ["start", "rebuild"];
 
 /// Stages of a way back in which the service is stopped, since its database goes.
 const OUTAGE: [&str; 5] = ["stop", "files", "database", "address", "start"];
@@ -82,6 +101,10 @@ pub(crate) enum Later {
     DropsAddress,
     /// This standby has replayed up to here.
     Replays(u64),
+    /// This primary is a standby now.
+    StepsDown,
+    /// This standby becomes the primary, or gives up.
+    TakesOver(bool),
 }
 
 /// Everything.
@@ -102,6 +125,8 @@ pub struct World {
     outage: bool,
     /// The stage that began last is such a one.
     in_outage: bool,
+    /// The stage that began last is one in which commits must not wait for a standby.
+    alone: bool,
     /// The run before this one left no writer; until there is one again.
     orphaned: bool,
     /// Since when nothing writes.
@@ -131,7 +156,7 @@ impl World {
                 sets: Sets::with_old_one(&inventory.backup.dir),
                 service: Service::new(inventory, release),
                 keepalived: Keepalived::new(inventory, primary),
-                database: Database::new(primary),
+                database: Database::new(inventory.database.engine, primary),
                 sync: ConfigSync::new(primary),
                 notes: BTreeMap::new(),
             };
@@ -148,6 +173,7 @@ impl World {
             in_progress: BTreeSet::new(),
             outage: false,
             in_outage: false,
+            alone: false,
             orphaned: false,
             silent_since: None,
             longest_silence: Duration::ZERO,
@@ -190,7 +216,7 @@ impl World {
 
     /// Whether a command of an earlier process is still at work on a machine.
     pub(crate) fn busy(&self, node: &NodeName) -> bool {
-        self.later.iter().any(|(_, on, what)| on == node && matches!(what, Later::Call(_)))
+        self.watches(node) || self.later.iter().any(|(_, on, what)| on == node && matches!(what, Later::Call(_)))
     }
 
     /// Lets everything come true that is due by then, in order.
@@ -224,6 +250,8 @@ impl World {
             Later::TakesAddress(reload) => self.takes_address(node, *reload),
             Later::DropsAddress => self.drops_address(node),
             Later::Replays(position) => self.replays(node, *position),
+            Later::StepsDown => self.steps_down(node),
+            Later::TakesOver(comes_to_its_end) => self.takes_over(node, *comes_to_its_end),
         }
     }
 
@@ -265,6 +293,7 @@ impl World {
             Event::PhaseStarted { phase } => {
                 self.in_outage = OUTAGE.contains(&phase.as_str());
                 self.outage |= self.in_outage;
+                self.alone = ALONE.contains(&phase.as_str());
             }
             Event::StepStarted { step, .. } => {
                 self.in_progress.insert(step.to_string());
@@ -317,6 +346,7 @@ impl World {
         let versions: BTreeSet<_> = self.machines.keys().map(|node| self.version(node)).collect();
         let mixed = versions.len() > 1;
         let handing_over = self.machines.values().any(|machine| machine.keepalived.hands_over());
+        let hanging = self.alone && !outage && writers.iter().any(|node| self.commits_hang(node));
         let mut complain = |text: String| {
             if !self.breaches.iter().any(|breach| breach.ends_with(&text)) {
                 self.breaches.push(format!("after {after}: {text}"));
@@ -334,6 +364,9 @@ impl World {
         }
         if mixed && !copying.is_empty() {
             complain("configuration is copied between two versions".to_owned());
+        }
+        if hanging {
+            complain("commits wait for a standby that is not there".to_owned());
         }
         if serving.is_empty() && !excused && !outage && !handed_on {
             complain("nobody serves behind the address".to_owned());

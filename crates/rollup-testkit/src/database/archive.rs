@@ -33,7 +33,7 @@ impl World {
             _ => {
                 let (data, run) = (self.archived(node, &set)?, call.arg(SERVER + 2));
                 let proven = json!({
-                    "run": run, "set": call.arg(SERVER + 1), "node": node, "version": "15.14",
+                    "run": run, "set": call.arg(SERVER + 1), "node": node, "version": self.made_by().1,
                     "tables": 3 + data.history.len(), "databases": 2, "bytes": 30_000_000, "seconds": 1,
                 });
                 if self.machine(node).sets.put(format!("{set}/drill-db-{run}.json"), proven.to_string().into_bytes()) {
@@ -42,6 +42,11 @@ impl World {
                 Ok(String::new())
             }
         }
+    }
+
+    /// Engine, version and the tool that takes a backup.
+    fn made_by(&self) -> (&'static str, &'static str, &'static str) {
+        if self.is_gauss() { ("opengauss", "6.0.0", "gs_probackup") } else { ("postgresql", "15.14", "pg_basebackup") }
     }
 
     /// Whether every file of the database's part is as long as it was.
@@ -64,8 +69,9 @@ impl World {
             return Err(Failed::saying(3, "the server does not run"));
         };
         let archive = serde_json::to_vec(data).map_err(|error| Failed::saying(1, error.to_string()))?;
+        let (engine, version, method) = self.made_by();
         let record = json!({
-            "engine": "postgresql", "version": "15.14", "method": "pg_basebackup", "system_identifier": SYSTEM,
+            "engine": engine, "version": version, "method": method, "system_identifier": SYSTEM,
             "timeline": data.timeline(), "start_lsn": lsn(data.position), "end_lsn": lsn(data.position),
             "next_xid": data.position >> 8, "last_commit": LAST_COMMIT, "taken_at": "2026-03-01T10:00:05Z",
             "data_bytes": 30_000_000, "bytes": archive.len(), "seconds": 1,

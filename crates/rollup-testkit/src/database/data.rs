@@ -1,6 +1,9 @@
 //! What lies in a data directory, and who may follow whom.
 
+use rollup_model::inventory::DatabaseEngine;
 use serde::{Deserialize, Serialize};
+
+use super::Settings;
 
 /// What lies in a data directory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -11,14 +14,17 @@ pub(crate) struct Data {
     pub(super) timelines: Vec<(u32, u64)>,
     /// Written by a primary, replayed by a standby.
     pub(super) position: u64,
-    /// Comes up as a standby at its next start.
+    /// Comes up as a standby at its next start: PostgreSQL's signal file, or the role that openGauss had last.
     pub(super) signal: bool,
-    /// Address of the node that its configuration follows; empty: the other one, from the beginning.
+    /// Address of the node that its configuration follows; empty: the other one, from the beginning. openGauss has both
+    /// ends in the settings of both.
     pub(super) upstream: Option<String>,
     /// Where the log of a clean stop as a primary ends.
     pub(super) shutdown: Option<u64>,
     /// What the control file calls a server that does not run.
     pub(super) ended: String,
+    /// What its commits wait for.
+    pub(super) settings: Settings,
     /// The run that an exchange made it for.
     pub(super) marker: Option<String>,
 }
@@ -37,15 +43,17 @@ pub(super) struct Row {
 
 impl Data {
     /// One of a pair that replicates.
-    pub(super) fn new(primary: bool) -> Self {
+    pub(super) fn new(engine: DatabaseEngine, primary: bool) -> Self {
+        let both_ends = engine != DatabaseEngine::Postgresql;
         Self {
             history: Vec::new(),
             timelines: vec![(1, 0)],
             position: 0x300_0000,
             signal: !primary,
-            upstream: (!primary).then(String::new),
+            upstream: (!primary || both_ends).then(String::new),
             shutdown: None,
             ended: "shut down".to_owned(),
+            settings: Settings::default(),
             marker: None,
         }
     }

@@ -14,7 +14,8 @@ impl World {
         let run = |data: &Option<Data>| data.as_ref().and_then(|data| data.marker.clone()).unwrap_or("-".to_owned());
         let new = match &here.new {
             None => "absent",
-            Some(data) if data.signal => "standby",
+            // openGauss has no file that says so.
+            Some(data) if data.signal && !self.is_gauss() => "standby",
             Some(_) => "primary",
         };
         format!(
@@ -61,6 +62,7 @@ impl World {
         // The settings are the node's own. The new timeline is later than those of the history it leaves.
         let later = mine.map_or(1, Data::timeline).max(data.timeline()) + 1;
         data.upstream = mine.and_then(|mine| mine.upstream.clone());
+        data.settings = mine.map(|mine| mine.settings.clone()).unwrap_or_default();
         data.timelines.push((later, data.position));
         data.shutdown = Some(data.position);
         (data.signal, data.ended, data.marker) = (false, "shut down".to_owned(), Some(run.clone()));
@@ -100,7 +102,11 @@ impl World {
             self.halt(node);
             self.exchange(node, run)?;
         }
-        if !self.at(node).database.up {
+        let here = &self.at(node).database;
+        if here.up && here.standby {
+            return Err(Failed::saying(3, "the restored server runs as `Standby`: expected a primary"));
+        }
+        if !here.up {
             self.start_server(node);
         }
         Ok(String::new())
@@ -123,6 +129,7 @@ impl World {
                 return Err(Failed::saying(1, "pg_basebackup: error: connection to server failed"));
             };
             let data = Data {
+                settings: self.mine(node).map(|mine| mine.settings.clone()).unwrap_or_default(),
                 signal: true,
                 upstream: Some(address.to_owned()),
                 ended: "in production".to_owned(),

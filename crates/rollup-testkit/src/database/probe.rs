@@ -19,6 +19,20 @@ impl World {
 
     /// The text of the database's probe.
     pub(crate) fn database_facts(&self, node: &NodeName) -> String {
+        if self.is_gauss() { self.facts_by_tools(node) } else { self.facts_by_psql(node) }
+    }
+
+    /// What an exchange has left; in the middle of a way back it is its own.
+    pub(super) fn leftovers(&self, node: &NodeName) -> String {
+        let here = &self.at(node).database;
+        let dir = &self.inventory.database.data_dir;
+        let beside = [("new", here.new.is_some()), ("old", here.old.is_some())];
+        let own = here.data.as_ref().is_some_and(|data| data.marker.is_none());
+        let left = beside.iter().filter(|(_, there)| own && *there);
+        left.map(|(name, _)| format!("left {dir}.rollup-{name}\n")).collect()
+    }
+
+    fn facts_by_psql(&self, node: &NodeName) -> String {
         let peer = self.peer(node);
         let here = &self.at(node).database;
         let mut text = format!(
@@ -26,15 +40,11 @@ impl World {
             if here.up { "active" } else { "inactive" },
             if here.is_marked() { "yes" } else { "no" }
         );
+        text.extend(here.relaxed.as_ref().map(|before| format!("relaxed {before}\n")));
         let Some(data) = &here.data else {
             return text + "control pg_controldata: error: could not open file: No such file or directory\n";
         };
-        if data.marker.is_none() {
-            let beside = [("new", here.new.is_some()), ("old", here.old.is_some())];
-            let left = beside.iter().filter(|(_, there)| *there);
-            let dir = &self.inventory.database.data_dir;
-            text.extend(left.map(|(name, _)| format!("left {dir}.rollup-{name}\n")));
-        }
+        text += &self.leftovers(node);
         let state = match (here.up, here.standby) {
             (true, true) => "in archive recovery",
             (true, false) => "in production",
@@ -72,7 +82,7 @@ impl World {
             "receiver": self.streams(node).then_some(receiver),
             "upstream": data.upstream.as_ref().map(|_| self.address(&peer)),
             "settings": {
-                "wal_level": "replica", "max_wal_senders": 10, "synchronous_standby_names": "",
+                "wal_level": "replica", "max_wal_senders": 10, "synchronous_standby_names": data.settings.names,
                 "synchronous_commit": "on", "read_only": false,
             },
             "oldest_transaction": null,
