@@ -10,6 +10,7 @@ mod flavours;
 mod gates;
 mod gauss;
 mod gauss_broken;
+mod gauss_copies;
 mod health;
 mod init;
 mod killed;
@@ -64,6 +65,7 @@ fn scenarios() -> Vec<&'static Entry> {
         gauss::OPENGAUSS,
         migrations::OPENGAUSS,
         gauss_broken::OPENGAUSS,
+        gauss_copies::OPENGAUSS,
         shims::OPENGAUSS,
         gauss::GAUSSDB,
         gauss_broken::GAUSSDB,

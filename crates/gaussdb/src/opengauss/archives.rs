@@ -27,7 +27,7 @@ fn short(at: At<'_>) -> Duration {
 
 impl Archives for OpenGauss {
     fn base_backup(&self, at: At<'_>, set: &str) -> Cmd {
-        let script = script!("../scripts/set.sh", "../scripts/gently.sh", "catalog.sh", "base-backup.sh");
+        let script = script!("../scripts/set.sh", "../scripts/gently.sh", "catalog.sh", "copy.sh", "base-backup.sh");
         Cmd::mutate("db.base-backup", script, args(at, [&at.inventory.backup.dir, set])).deadline(long(at))
     }
 
@@ -55,6 +55,7 @@ impl Archives for OpenGauss {
             "../scripts/place.sh",
             "private.sh",
             "catalog.sh",
+            "copy.sh",
             "unpack.sh"
         );
         let more = [&at.inventory.backup.dir, set, run, &bytes.to_string()];
@@ -85,7 +86,8 @@ impl Archives for OpenGauss {
     }
 
     fn drill(&self, at: At<'_>, set: &str, run: &str, bytes: u64) -> Cmd {
-        let script = script!("../scripts/set.sh", "../scripts/gently.sh", "private.sh", "catalog.sh", "drill.sh");
+        let script =
+            script!("../scripts/set.sh", "../scripts/gently.sh", "private.sh", "catalog.sh", "copy.sh", "drill.sh");
         let more = [&at.inventory.backup.dir, set, run, &bytes.to_string(), at.node.name.as_str()];
         Cmd::mutate("db.drill", script, args(at, more)).deadline(long(at))
     }

@@ -1,7 +1,8 @@
 # $1 backup directory $2 name of the set. Run as root.
 #
-# Makes `database` in the set: `base.tar.zst`, the catalog of gs_probackup with one full backup that was validated,
-# `record.json`, `sums`. `database` appears last, whole.
+# Makes `database` in the set: `base.tar.zst`, `record.json`, `sums`. The archive is the catalog of gs_probackup with one full
+# backup that was validated; where that tool is missing, a copy by gs_basebackup with the hash of each file. `database` appears
+# last, whole.
 umask 077
 trap '' PIPE
 set -o pipefail
@@ -13,9 +14,10 @@ if is_whole "$set/database"; then exit 0; fi
 rm -rf "$set/database"
 insist_zstd
 postmaster >/dev/null || refuse "the server does not run"
-tool bash -c 'command -v gs_probackup' > /dev/null 2>&1 || refuse "gs_probackup is not in the owner's PATH: expected it beside gsql"
+method=$(backup_tool)
+[ -n "$method" ] || refuse "neither gs_probackup nor gs_basebackup is in the owner's PATH: expected one of them beside gsql"
 about=$({ du -sbx "$data" 2>/dev/null || true; } | cut -f 1)
-# The catalog, and the archive of it.
+# What the tool makes, and the archive of it.
 insist_space "$set" $((2 * about + about / 20))
 trap clean_up EXIT
 catalog=$part/catalog
@@ -35,24 +37,19 @@ SQL
 read -r xid taken commit version <<< "$mark"
 version=$(printf '%s\n' "$version" | sed -n 's/^[^(]*(\(openGauss\|GaussDB Kernel\) \([^ )]*\).*/\2/p')
 began=$(date +%s)
-insist_said "successfully inited" init -B "$catalog" > /dev/null
-insist_said "successfully inited" add-instance -B "$catalog" -D "$data" --instance "$instance" > /dev/null
 echo "copying about $(amount "$about")"
-said=$(insist_said " completed" backup -B "$catalog" --instance "$instance" -b FULL -d postgres -p "$port")
-id=$(printf '%s\n' "$said" | sed -n 's/^INFO: Backup \([A-Z0-9]*\) completed$/\1/p' | tail -n 1)
-[ -n "$id" ] || { echo "expected gs_probackup to name its backup, found:" >&2; printf '%s\n' "$said" >&2; exit 4; }
-echo "verifying every file"
-insist_said "INFO: Backup $id data files are valid" validate -B "$catalog" --instance "$instance" -i "$id" > /dev/null
-shown=$(shown "$catalog")
-[ "$(field "$shown" status)" = OK ] || refuse "gs_probackup shows its backup as \`$(field "$shown" status)\`: expected OK"
+case $method in
+  gs_probackup) take_catalog "$catalog" ;;
+  *) take_copy "$catalog" ;;
+esac
 echo "compressing"
 "${gently[@]}" tar --create --file=- --directory="$catalog" . | "${gently[@]}" zstd -q -T0 -3 |
   tee --output-error=exit "$part/base.tar.zst" | "${gently[@]}" sha256sum > "$part/sum"
 
-printf '{"engine":"opengauss","version":"%s","method":"gs_probackup","system_identifier":"%s","timeline":%s,' "$version" \
-  "$(control | sed -n 's/^Database system identifier: *//p')" "$(field "$shown" current-tli)" > "$part/record.json"
+printf '{"engine":"opengauss","version":"%s","method":"%s","system_identifier":"%s","timeline":%s,' "$version" "$method" \
+  "$(control | sed -n 's/^Database system identifier: *//p')" "$timeline" > "$part/record.json"
 printf '"start_lsn":"%s","end_lsn":"%s","next_xid":%s,"last_commit":%s,"taken_at":"%s",' \
-  "$(field "$shown" start-lsn)" "$(field "$shown" stop-lsn)" "$xid" "$commit" "$taken" >> "$part/record.json"
+  "$start" "$end" "$xid" "$commit" "$taken" >> "$part/record.json"
 printf '"data_bytes":%s,"bytes":%s,"seconds":%s}\n' \
   "$about" "$(stat -c %s "$part/base.tar.zst")" "$(($(date +%s) - began))" >> "$part/record.json"
 cd "$part"

@@ -25,6 +25,21 @@ unpack_catalog() {
     { echo "$1/base.tar.zst cannot be unpacked: it is damaged, or the disk is full" >&2; exit 4; }
 }
 
+# Fills directory $1, which is the owner's, with a catalog that holds one full backup, verified; sets start, end and timeline.
+take_catalog() {
+  local said id shown
+  insist_said "successfully inited" init -B "$1" > /dev/null
+  insist_said "successfully inited" add-instance -B "$1" -D "$data" --instance "$instance" > /dev/null
+  said=$(insist_said " completed" backup -B "$1" --instance "$instance" -b FULL -d postgres -p "$port")
+  id=$(printf '%s\n' "$said" | sed -n 's/^INFO: Backup \([A-Z0-9]*\) completed$/\1/p' | tail -n 1)
+  [ -n "$id" ] || { echo "expected gs_probackup to name its backup, found:" >&2; printf '%s\n' "$said" >&2; exit 4; }
+  echo "verifying every file"
+  insist_said "INFO: Backup $id data files are valid" validate -B "$1" --instance "$instance" -i "$id" > /dev/null
+  shown=$(shown "$1")
+  [ "$(field "$shown" status)" = OK ] || refuse "gs_probackup shows its backup as \`$(field "$shown" status)\`: expected OK"
+  start=$(field "$shown" start-lsn) end=$(field "$shown" stop-lsn) timeline=$(field "$shown" current-tli)
+}
+
 # Makes directory $2, empty and the owner's, a data directory from catalog $1. Every file is verified on the way.
 restore_catalog() {
   local id

@@ -17,7 +17,7 @@ as_owner test -x "$scratch/data" || refuse "$user cannot walk to $set: chmod 071
 began=$(date +%s)
 echo "unpacking"
 unpack_catalog "$set/database" "$scratch/catalog"
-restore_catalog "$scratch/catalog" "$scratch/data"
+lay_out "$scratch/catalog" "$scratch/data" "$(taken_by "$set/database")"
 for _ in {1..50}; do
   # A server takes the next few ports, too.
   at=$((20000 + RANDOM % 8000))

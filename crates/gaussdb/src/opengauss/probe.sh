@@ -24,9 +24,10 @@ when=$(printf '%s\n' "$state" | sed -n 's/^Time of latest checkpoint: *//p')
 if when=$(date -d "$when" +%s 2>/dev/null); then printf 'checkpoint-age %s\n' $(($(date +%s) - when)); fi
 manager=$(manager)
 printf 'manager %s\n' "$manager"
-for program in gs_probackup gs_ctl gsql; do
+for program in gs_ctl gsql; do
   tool bash -c "command -v $program" > /dev/null 2>&1 || printf 'lacks %s\n' "$program"
 done
+tool bash -c 'command -v gs_probackup || command -v gs_basebackup' > /dev/null 2>&1 || echo 'lacks gs_probackup or gs_basebackup'
 printf 'remote %s\n' "$(sed -n "s/^ *replconninfo[0-9]* *=.*remotehost=\([^ ']*\).*/\1/p" "$mine/postgresql.conf" 2>/dev/null | tr '\n' ' ')"
 pass_on query gs_ctl query -D "$data"
 [ "$manager" != running ] || pass_on cm cm_ctl query -Cvipd

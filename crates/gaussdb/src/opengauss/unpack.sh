@@ -15,7 +15,7 @@ trap clean_up EXIT
 install -d -o "$user" -g "$(id -gn "$user")" -m 0700 "$catalog"
 echo "unpacking"
 unpack_catalog "$archive" "$catalog"
-restore_catalog "$catalog" "$part"
+lay_out "$catalog" "$part" "$(taken_by "$archive")"
 rm -rf "$catalog"
 rm -f "$part/standby.signal"
 keep_own_settings
