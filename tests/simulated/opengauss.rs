@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use rollup_model::{Event, Lane};
-use rollup_testkit::{Cut, Ended, Engine, Kind, Run, Switching};
+use rollup_testkit::{Cut, Ended, Engine, Kind, Range, Run, Scenario, Switching, Vip, run_all};
 
 use crate::support::{back, changes, finished, node, on, pause_before, records};
 
@@ -123,5 +123,30 @@ async fn whoever_goes_back_another_way_puts_back_what_a_broken_off_way_back_had_
         let world = first.sim.world();
         assert_eq!(world.as_before(), original);
         assert_eq!(world.breaches, [""; 0]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_way_back_without_the_step_that_lets_commits_go_on_is_found_db_2() {
+    for engine in [Engine::Postgresql, PROMPT] {
+        let run = on(engine);
+        finished(&run.live().await);
+        let mut back = back(&run, Lane::Restore).await;
+        back.scenario = back.scenario.replan(|plan| plan.steps.retain(|step| step.action.uses != "db.relax"));
+        finished(&back.live().await);
+        let breaches = run.sim.world().breaches.clone();
+        assert!(breaches.iter().any(|breach| breach.contains("commits wait for a standby")), "{breaches:?}");
+    }
+}
+
+#[test]
+fn a_cut_anywhere_in_a_change_of_roles_on_opengauss_is_survived_fail_3_vip_4() {
+    // Some of each kind here; `cargo xtask crash` visits them all.
+    for switching in [Switching::Prompt, Switching::Half] {
+        let scenario = Scenario::switch(Engine::OpenGauss(switching), Vip::Plain).unwrap();
+        let matrix = run_all(&scenario, &Range { reboots: 11, ..Range::forward(11, 11) }).unwrap();
+        assert!(matrix.points() > 60, "{} points", matrix.points());
+        let wrong: Vec<_> = matrix.wrong.iter().map(ToString::to_string).collect();
+        assert_eq!(wrong, [""; 0]);
     }
 }

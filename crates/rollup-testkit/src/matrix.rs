@@ -102,7 +102,7 @@ pub struct Range {
     pub changes: usize,
     /// Looks, each lost.
     pub looks: usize,
-    /// Commands that change something, each with the loss of its node's power.
+    /// Commands that change something, each with the loss of the power of its node or of the other one.
     pub reboots: usize,
     /// Commands of the rollback of a finished run, each killed in every way.
     pub rollbacks: usize,

@@ -38,7 +38,7 @@ impl Extent {
             misled_upgrades,
         };
         Ok(match word {
-            "brief" => of(Range::brief(), 15, 12, Range { reboots: 9, ..Range::sample(9) }, 7, 0),
+            "brief" => of(Range::brief(), 15, 12, Range { reboots: 11, ..Range::sample(11) }, 9, 0),
             "usual" => of(Range::default(), 5, 4, Range::default(), 1, 20),
             "long" => of(Range::long(), 5, 1, Range::long(), 1, 5),
             "all" => of(Range::all(), 5, 1, Range::all(), 1, 1),
