@@ -119,3 +119,28 @@ async fn a_change_whose_tries_are_used_up_stops_the_run_with_its_reason_fail_1()
     assert!(error.contains("Job failed"), "{error}");
     finished(&run.live().await);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_migration_that_others_are_in_the_way_of_is_tried_at_growing_distances_within_its_limit_upg_2() {
+    let pauses = |tries| async move {
+        let run = run_on(|_| {}, |world| world.knobs.blocked_migrations = tries);
+        let ended = run.live().await;
+        let retried = records(&run, |event| matches!(event, Event::StepRetried { .. }));
+        let seconds = retried.iter().map(|record| match &record.event {
+            Event::StepRetried { pause_ms, error, .. } => {
+                assert!(error.contains("lock timeout"), "{error}");
+                pause_ms / 1000
+            }
+            other => panic!("{other:?}"),
+        });
+        (run.state().unwrap(), matches!(ended, Ended::Finished), seconds.collect::<Vec<_>>())
+    };
+    let (_, finished, seconds) = pauses(7).await;
+    assert!(finished);
+    assert_eq!(seconds, [2, 4, 8, 16, 30, 30, 30]);
+    // The limit is five minutes; what is left at its end is no time for another try.
+    let (state, finished, seconds) = pauses(u32::MAX).await;
+    assert!(!finished && (10..14).contains(&seconds.len()), "{seconds:?}");
+    let failed = &state.steps[&step("db.migrate@node-a")];
+    assert!(failed.error.as_ref().is_some_and(|error| error.contains("nothing was changed by it")), "{failed:?}");
+}

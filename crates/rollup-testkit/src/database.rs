@@ -320,6 +320,10 @@ impl World {
         if self.at(node).database.standby {
             return Err(Failed::saying(3, "ERROR:  25006: cannot execute in a read-only transaction"));
         }
+        if self.knobs.blocked_migrations > 0 {
+            self.knobs.blocked_migrations -= 1;
+            return Err(Failed::saying(3, "psql:<stdin>:1: ERROR:  55P03: canceling statement due to lock timeout"));
+        }
         let Some(data) = self.data(node) else { return Err(Failed::saying(2, "no server")) };
         if data.history.iter().any(|row| row.version == arg(4) && row.phase == arg(7)) {
             return Err(Failed::saying(3, "ERROR:  23505: duplicate key value violates unique constraint"));

@@ -48,6 +48,8 @@ pub struct Knobs {
     pub switching: Switching,
     /// Directories cannot be renamed at once: while a job works, a copy of the database lies beside it.
     pub slow_renames: bool,
+    /// How many more tries of a migration do not get their locks.
+    pub blocked_migrations: u32,
 }
 
 /// What becomes of a change of roles that openGauss's tools ask for.
