@@ -73,6 +73,10 @@ fn blocked(bench: &Bench) -> Result<()> {
     bench.insist_nothing_lost(&report)?;
     bench.insist_upgraded("2.0.0")?;
 
+    // What takes long is held against the tables as they are.
+    let said = bench.rollup(&["--json", "db", "lint", "--sizes", &bench.package("2.0.3")])?.expect(0)?;
+    ensure!(said.json()?["files"].is_array(), "{}", said.out);
+
     // The build waits for whoever has an older look at the table; nobody waits for the build.
     let traffic = bench.full_traffic()?;
     let mut child = bench.start_upgrade("2.1.0")?;

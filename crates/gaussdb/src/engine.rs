@@ -109,10 +109,8 @@ pub(crate) trait Engine: Migrations + Archives {
     /// Reads it.
     fn read_progress(&self, text: &str) -> Result<Progress>;
 
-    /// Asks how large each table is; `None`: this engine is not asked.
-    fn table_sizes(&self, _at: At<'_>) -> Option<Cmd> {
-        None
-    }
+    /// Asks how large each table is; the answer is JSON.
+    fn table_sizes(&self, at: At<'_>) -> Cmd;
 
     /// Writes a checkpoint; may take long.
     fn checkpoint(&self, at: At<'_>) -> Cmd;

@@ -96,6 +96,10 @@ impl Engine for OpenGauss {
         parse::progress(text)
     }
 
+    fn table_sizes(&self, at: At<'_>) -> Cmd {
+        Cmd::read("db.table-sizes", script!("sizes.sh"), server_args(at)).run_as(&at.database().os_user)
+    }
+
     fn checkpoint(&self, at: At<'_>) -> Cmd {
         Cmd::mutate("db.checkpoint", script!("checkpoint.sh"), server_args(at))
             .run_as(&at.database().os_user)

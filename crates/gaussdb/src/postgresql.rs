@@ -95,9 +95,8 @@ impl Engine for PostgreSql {
         serde_json::from_str(text.trim()).with_context(|| format!("expected one JSON object, found {text:?}"))
     }
 
-    fn table_sizes(&self, at: At<'_>) -> Option<Cmd> {
-        let cmd = Cmd::read("db.table-sizes", script!("sizes.sh"), server_args(at));
-        Some(cmd.run_as(&at.database().os_user))
+    fn table_sizes(&self, at: At<'_>) -> Cmd {
+        Cmd::read("db.table-sizes", script!("sizes.sh"), server_args(at)).run_as(&at.database().os_user)
     }
 
     fn checkpoint(&self, at: At<'_>) -> Cmd {

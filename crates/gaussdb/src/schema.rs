@@ -55,16 +55,14 @@ pub fn dialect(engine: DatabaseEngine) -> Dialect {
     }
 }
 
-/// Asks a node for the size of every table of the database; primary and standby know the same. `None`: its engine is not
-/// asked for that.
+/// Asks a node for the size of every table of the database; primary and standby know the same.
 ///
 /// # Errors
 /// The node, or the server on it, does not answer, or not in the known form.
-pub async fn table_sizes(host: ReadOnly<'_>, inventory: &Inventory, node: &Node) -> Result<Option<Vec<Table>>> {
-    let Some(cmd) = engine_of(&inventory.database).table_sizes(At { inventory, node }) else { return Ok(None) };
-    let output = host.exec(&cmd).await?;
+pub async fn table_sizes(host: ReadOnly<'_>, inventory: &Inventory, node: &Node) -> Result<Vec<Table>> {
+    let output = host.exec(&engine_of(&inventory.database).table_sizes(At { inventory, node })).await?;
     let said = output.stdout.trim();
-    serde_json::from_str(said).with_context(|| format!("expected sizes of tables, found {said:?}")).map(Some)
+    serde_json::from_str(said).with_context(|| format!("expected sizes of tables, found {said:?}"))
 }
 
 /// What is found in the package's migrations that are still to be run; nothing without a package, or in a run.

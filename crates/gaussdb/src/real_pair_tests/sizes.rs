@@ -20,7 +20,7 @@ async fn either_node_knows_the_size_of_every_table_db_5() {
     while rig.sql("node-b", &replayed) != "t" {}
     for node in ["node-a", "node-b"] {
         let host = ReadOnly::new(rig.hosts[&rig.at(node).node.name].as_ref());
-        let sizes = table_sizes(host, rig.inventory, rig.at(node).node).await.unwrap().unwrap();
+        let sizes = table_sizes(host, rig.inventory, rig.at(node).node).await.unwrap();
         let names: Vec<_> = sizes.iter().map(|size| format!("{}.{}", size.schema, size.table)).collect();
         assert_eq!(names, ["app.Odd name", "public.part_1", "public.parts", "public.small"], "{node}");
         let bytes: Vec<_> = sizes.iter().map(|size| size.bytes).collect();
