@@ -2,7 +2,12 @@
 # data. The tool stops the server, empties the directory and copies; `.conf` files stay.
 if [ "$(marker "$data")" = "$3" ]; then
   [ -n "$(local_role)" ] || start_as standby "$1"
-  case $(local_state) in Standby*Normal* | Standby*Catchup*) exit 0 ;; esac
+  # One that has come up just now connects within a moment; everything once more takes longer.
+  for _ in {1..40}; do
+    case $(local_state) in Standby*Normal* | Standby*Catchup*) exit 0 ;; esac
+    sleep 0.25
+  done
+  echo "it does not stream; copying once more"
 fi
 case $(local_role) in Primary | Normal) refuse "this server writes; it is not made a standby by force" ;; esac
 echo "copying from the primary"

@@ -213,7 +213,7 @@ impl World {
             if !here.up {
                 self.start_as(node, true);
             }
-            if self.streams(node) {
+            if self.follows(node) {
                 return Ok(String::new());
             }
         }
