@@ -17,7 +17,7 @@ pub(crate) const OPENGAUSS: &[Entry] = &[
     Entry::new("opengauss_way_back_down_takes_the_schema_back", When::Always, way_back::down).on(Engine::Opengauss),
     Entry::new("opengauss_upgrade_under_traffic_loses_nothing_db_3", When::Always, main_job::upgrade)
         .on(Engine::Opengauss),
-    Entry::new("opengauss_vip_switch_and_back_has_one_writer_vip_4", When::Always, vip::switch_and_back)
+    Entry::new("opengauss_vip_switch_and_back_has_one_writer_vip_4", When::Soak, vip::switch_and_back)
         .on(Engine::Opengauss),
     Entry::new("opengauss_upgrade_killed_around_the_switchover_goes_on_fail_3", When::Soak, |bench| {
         killed::killed(bench, &[("db.switchover@node-b", 5), ("db.switchover@node-b", 600)])
@@ -32,7 +32,7 @@ pub(crate) const OPENGAUSS: &[Entry] = &[
 
 pub(crate) const GAUSSDB: &[Entry] = &[
     Entry::new("gaussdb_upgrade_under_traffic_loses_nothing_db_3", When::Always, main_job::upgrade).on(Engine::Gaussdb),
-    Entry::new("gaussdb_vip_switch_and_back_has_one_writer_vip_4", When::Always, vip::switch_and_back)
+    Entry::new("gaussdb_vip_switch_and_back_has_one_writer_vip_4", When::Soak, vip::switch_and_back)
         .on(Engine::Gaussdb),
     Entry::new("gaussdb_upgrade_is_killed_at_five_places_fail_3", When::Always, |bench| {
         killed::killed(bench, killed::PLACES)
@@ -43,6 +43,7 @@ pub(crate) const GAUSSDB: &[Entry] = &[
     Entry::new("gaussdb_way_back_keep_loses_nothing", When::Always, way_back::keep).on(Engine::Gaussdb),
     Entry::new("gaussdb_way_back_restore_loses_exactly_what_came_after", When::Always, way_back::restore)
         .on(Engine::Gaussdb),
+    Entry::new("gaussdb_way_back_down_takes_the_schema_back_rb_2", When::Always, way_back::down).on(Engine::Gaussdb),
 ];
 
 /// Has the tools of a node misbehave until it is taken back.
