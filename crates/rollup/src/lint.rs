@@ -157,7 +157,9 @@ async fn read(file: &Path, screen: &Screen) -> Result<Vec<Text>, Exit> {
         return Ok(of_package(file, &migrations, &manifest.from_versions, screen));
     }
     if [".tar.gz", ".tar.zst", ".tgz"].iter().any(|end| shown.ends_with(end)) && file.is_file() {
-        let (release, _) = read_archive(file, None, packages::anything()).await?;
+        // Nothing was asked of it but to be read.
+        let read = read_archive(file, None, packages::anything()).await;
+        let (release, _) = read.map_err(|exit| Exit { code: exit::USAGE, ..exit })?;
         return Ok(of_package(file, &release.migrations, &release.from_versions, screen));
     }
     let bytes = fs::read(file).map_err(|error| {
