@@ -25,8 +25,10 @@ pub(crate) trait Migrations: Send + Sync {
     fn limits(&self, lock: &str, local: bool) -> String;
     /// Statements that limit the next wait for a lock to `left`, an expression.
     fn limit_lock(&self, left: &str) -> String;
-    /// A command of this script.
-    fn command(&self, at: At<'_>, script: Script, more: Vec<String>) -> Cmd;
+    /// The first arguments of its scripts.
+    fn server_args(&self, at: At<'_>) -> Vec<String>;
+    /// What of a script runs on the node.
+    fn text_of(&self, script: Script) -> &'static str;
     /// Reads what a client said of a file that it ended with this status.
     fn told(&self, file: &str, status: i32, stderr: &str) -> Told;
 }
@@ -70,12 +72,24 @@ fn as_owner(local: bool) -> String {
 
 const OF_THIS: &str = "version = :'rollup_version' AND phase = :'rollup_phase'";
 
+/// A command of this script.
+fn command<M: Migrations + ?Sized>(engine: &M, at: At<'_>, script: Script, more: Vec<String>) -> Cmd {
+    let id = match script {
+        Script::Migrate => "db.migrate",
+        Script::Apart => "db.migrate-statement",
+        Script::Revert => "db.revert",
+    };
+    Cmd::mutate(id, engine.text_of(script), [engine.server_args(at), more].concat())
+        .run_as(&at.database().os_user)
+        .deadline(at.inventory.limits.migration.duration())
+}
+
 /// A migration as commands, one after another: one, or one for each statement.
 pub(crate) fn migrate<M: Migrations + ?Sized>(engine: &M, at: At<'_>, change: &Change<'_>) -> Vec<Cmd> {
     let words = shared::change_words(at, change);
     let text = shared::statements(change);
     let Some(parts) = sql::apart(text, engine.dialect()) else {
-        let cmd = engine.command(at, Script::Migrate, words.to_vec());
+        let cmd = command(engine, at, Script::Migrate, words.to_vec());
         return vec![cmd.stdin(Stdin::Bytes(whole(engine, text).into_bytes()))];
     };
     let count = parts.len();
@@ -85,7 +99,7 @@ pub(crate) fn migrate<M: Migrations + ?Sized>(engine: &M, at: At<'_>, change: &C
             _ => (String::new(), String::new()),
         };
         let more = [(index + 1).to_string(), count.to_string(), name, table];
-        let cmd = engine.command(at, Script::Apart, words.iter().cloned().chain(more).collect());
+        let cmd = command(engine, at, Script::Apart, words.iter().cloned().chain(more).collect());
         cmd.stdin(Stdin::Bytes(apart(engine, part).into_bytes()))
     });
     commands.collect()
@@ -185,7 +199,7 @@ DELETE FROM rollup_history.migrations WHERE {ours};
 COMMIT;
 "
     );
-    let cmd = engine.command(at, Script::Revert, shared::reversal_words(at, reversal).to_vec());
+    let cmd = command(engine, at, Script::Revert, shared::reversal_words(at, reversal).to_vec());
     cmd.stdin(Stdin::Bytes(text.into_bytes()))
 }
 

@@ -1,6 +1,5 @@
 //! What is openGauss' own in a migration: its limits, and what gsql says.
 
-use rollup_remote::Cmd;
 use sql_lint::Dialect;
 
 use super::{OpenGauss, server_args};
@@ -11,14 +10,17 @@ use crate::{
 };
 
 /// What gsql said, in the words of the file, and who was in the way.
-fn said(file: &str, status: i32, stderr: &str) -> Vec<String> {
-    let mut lines = match answers::read(status, stderr) {
-        Sql::Errors(errors) => errors.iter().flat_map(|error| told(file, error)).collect(),
-        Sql::NoError => Vec::new(),
-        Sql::Unknown(text) => vec![text.to_string()],
+fn said(file: &str, status: i32, stderr: &str) -> Told {
+    let (mut lines, waited) = match answers::read(status, stderr) {
+        Sql::Errors(errors) => (
+            errors.iter().flat_map(|error| told(file, error)).collect(),
+            errors.iter().any(|error| matches!(error.class, Class::LockWait(_))),
+        ),
+        Sql::NoError => (Vec::new(), false),
+        Sql::Unknown(text) => (vec![text.to_string()], false),
     };
     lines.extend(stderr.lines().filter(|line| line.starts_with("held-by ")).map(str::to_owned));
-    lines
+    Told { lines, busy: waited || stderr.contains("ERROR:  40P01:") }
 }
 
 fn told(file: &str, error: &SqlError) -> Vec<String> {
@@ -57,23 +59,20 @@ impl Migrations for OpenGauss {
         )
     }
 
-    fn command(&self, at: At<'_>, script: Script, more: Vec<String>) -> Cmd {
-        let (id, text) = match script {
-            Script::Migrate => ("db.migrate", script!("statements.sh", "../scripts/migrate.sh")),
-            Script::Apart => ("db.migrate-statement", script!("statements.sh", "../scripts/apart.sh")),
-            Script::Revert => ("db.revert", script!("statements.sh", "../scripts/revert.sh")),
-        };
-        Cmd::mutate(id, text, [server_args(at), more].concat())
-            .run_as(&at.database().os_user)
-            .deadline(at.inventory.limits.migration.duration())
+    fn server_args(&self, at: At<'_>) -> Vec<String> {
+        server_args(at)
+    }
+
+    fn text_of(&self, script: Script) -> &'static str {
+        match script {
+            Script::Migrate => script!("statements.sh", "../scripts/migrate.sh"),
+            Script::Apart => script!("statements.sh", "../scripts/apart.sh"),
+            Script::Revert => script!("statements.sh", "../scripts/revert.sh"),
+        }
     }
 
     fn told(&self, file: &str, status: i32, stderr: &str) -> Told {
-        let waited = match answers::read(status, stderr) {
-            Sql::Errors(errors) => errors.iter().any(|error| matches!(error.class, Class::LockWait(_))),
-            _ => false,
-        };
-        Told { lines: said(file, status, stderr), busy: waited || stderr.contains("ERROR:  40P01:") }
+        said(file, status, stderr)
     }
 }
 
@@ -87,11 +86,11 @@ mod tests {
                       AccessExclusiveLock on relation 16409 of database 13218 after 3000.123 ms\n\
                       DETAIL:  blocked by hold lock thread 150, statement <select 1>, hold lockmode AccessShareLock.\n\
                       held-by pid 150, user orders, in a transaction for 9 s, idle in transaction: select 1\n";
-        let lines = said("V2__x.sql", 3, stderr);
+        let lines = said("V2__x.sql", 3, stderr).lines;
         assert!(lines[0].starts_with("V2__x.sql:3: Lock wait timeout"), "{lines:?}");
         assert_eq!(lines[1], "thread 150 holds AccessShareLock: select 1");
         assert!(lines[2].starts_with("held-by pid 150, user orders"), "{lines:?}");
-        let odd = said("V2__x.sql", 1, "bash: gsql: command not found\n");
+        let odd = said("V2__x.sql", 1, "bash: gsql: command not found\n").lines;
         assert!(odd.iter().any(|line| line.contains("command not found")), "{odd:?}");
     }
 }

@@ -1,6 +1,5 @@
 //! What is PostgreSQL's own in a migration: its limits, and what psql says.
 
-use rollup_remote::Cmd;
 use sql_lint::Dialect;
 
 use super::{PostgreSql, parse, server_args};
@@ -26,15 +25,16 @@ impl Migrations for PostgreSql {
         format!("SELECT set_config('lock_timeout', {left}, true); ")
     }
 
-    fn command(&self, at: At<'_>, script: Script, more: Vec<String>) -> Cmd {
-        let (id, text) = match script {
-            Script::Migrate => ("db.migrate", script!("statements.sh", "../scripts/migrate.sh")),
-            Script::Apart => ("db.migrate-statement", script!("statements.sh", "../scripts/apart.sh")),
-            Script::Revert => ("db.revert", script!("statements.sh", "../scripts/revert.sh")),
-        };
-        Cmd::mutate(id, text, [server_args(at), more].concat())
-            .run_as(&at.database().os_user)
-            .deadline(at.inventory.limits.migration.duration())
+    fn server_args(&self, at: At<'_>) -> Vec<String> {
+        server_args(at)
+    }
+
+    fn text_of(&self, script: Script) -> &'static str {
+        match script {
+            Script::Migrate => script!("statements.sh", "../scripts/migrate.sh"),
+            Script::Apart => script!("statements.sh", "../scripts/apart.sh"),
+            Script::Revert => script!("statements.sh", "../scripts/revert.sh"),
+        }
     }
 
     fn told(&self, file: &str, _status: i32, stderr: &str) -> Told {
